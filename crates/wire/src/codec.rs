@@ -1,0 +1,209 @@
+//! Deterministic CBOR (RFC 8949 §4.2.1), strict in both directions.
+//!
+//! Every value has exactly one encoding. A decoder that only understands is not enough: other
+//! integer widths, indefinite lengths, extra or missing elements would give one frame many faces.
+//! So what was decoded is encoded again and compared, byte for byte, without allocation.
+
+use minicbor::{Decode, Decoder, Encode, Encoder, decode as de, encode as en};
+
+/// The bytes are not the one encoding of a value of this type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("malformed: not a valid encoding")]
+pub struct Malformed;
+
+/// Encodes a value.
+pub fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_into(value, &mut out);
+    out
+}
+
+/// Appends a value's encoding to `out`.
+pub fn encode_into<T: Encode<()>>(value: &T, out: &mut Vec<u8>) {
+    // Writing to a Vec cannot fail, and no `Encode` of ours returns an error of its own.
+    let _infallible = Encoder::new(out).encode(value);
+}
+
+/// Decodes one value that fills `bytes` exactly and is encoded deterministically.
+pub fn decode<T>(bytes: &[u8]) -> Result<T, Malformed>
+where
+    T: for<'b> Decode<'b, ()> + Encode<()>,
+{
+    let mut decoder = Decoder::new(bytes);
+    let value: T = decoder.decode().map_err(|_| Malformed)?;
+    if decoder.position() != bytes.len() {
+        return Err(Malformed);
+    }
+    let mut expected = Expected { rest: bytes };
+    Encoder::new(&mut expected).encode(&value).map_err(|_| Malformed)?;
+    if expected.rest.is_empty() { Ok(value) } else { Err(Malformed) }
+}
+
+/// A writer that only agrees.
+struct Expected<'a> {
+    rest: &'a [u8],
+}
+
+impl en::Write for &mut Expected<'_> {
+    type Error = Malformed;
+
+    fn write_all(&mut self, written: &[u8]) -> Result<(), Malformed> {
+        self.rest = self.rest.strip_prefix(written).ok_or(Malformed)?;
+        Ok(())
+    }
+}
+
+/// Bytes of at most `MAX`; longer ones do not decode and cannot be made.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Blob<const MAX: usize>(Vec<u8>);
+
+impl<const MAX: usize> Blob<MAX> {
+    /// Takes the bytes if they are within the bound.
+    pub fn new(bytes: Vec<u8>) -> Result<Self, Malformed> {
+        if bytes.len() <= MAX { Ok(Self(bytes)) } else { Err(Malformed) }
+    }
+
+    /// The bytes themselves.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+impl<const MAX: usize> std::ops::Deref for Blob<MAX> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Only the length is shown: a body may be anything.
+impl<const MAX: usize> std::fmt::Debug for Blob<MAX> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Blob({} bytes)", self.0.len())
+    }
+}
+
+impl<C, const MAX: usize> Encode<C> for Blob<MAX> {
+    fn encode<W: en::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), en::Error<W::Error>> {
+        e.bytes(&self.0)?.ok()
+    }
+}
+
+impl<'b, C, const MAX: usize> Decode<'b, C> for Blob<MAX> {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, de::Error> {
+        let bytes = d.bytes()?;
+        if bytes.len() > MAX {
+            return Err(de::Error::message("longer than its bound"));
+        }
+        Ok(Self(bytes.to_vec()))
+    }
+}
+
+/// Text of at most `MAX` bytes of UTF-8.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Text<const MAX: usize>(String);
+
+impl<const MAX: usize> Text<MAX> {
+    /// Takes the text if it is within the bound.
+    pub fn new(text: String) -> Result<Self, Malformed> {
+        if text.len() <= MAX { Ok(Self(text)) } else { Err(Malformed) }
+    }
+
+    /// The text as it came: not yet harmless to show.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Only the length is shown: it may be a person's words.
+impl<const MAX: usize> std::fmt::Debug for Text<MAX> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Text({} bytes)", self.0.len())
+    }
+}
+
+impl<C, const MAX: usize> Encode<C> for Text<MAX> {
+    fn encode<W: en::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), en::Error<W::Error>> {
+        e.str(&self.0)?.ok()
+    }
+}
+
+impl<'b, C, const MAX: usize> Decode<'b, C> for Text<MAX> {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, de::Error> {
+        let text = d.str()?;
+        if text.len() > MAX {
+            return Err(de::Error::message("longer than its bound"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A list of at most `MAX` elements. It grows as elements arrive, never on a claimed length.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct List<T, const MAX: usize>(Vec<T>);
+
+impl<T, const MAX: usize> Default for List<T, MAX> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T, const MAX: usize> List<T, MAX> {
+    /// Takes the elements if there are not too many.
+    pub fn new(items: Vec<T>) -> Result<Self, Malformed> {
+        if items.len() <= MAX { Ok(Self(items)) } else { Err(Malformed) }
+    }
+
+    /// The elements themselves.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<T> {
+        self.0
+    }
+}
+
+impl<T, const MAX: usize> std::ops::Deref for List<T, MAX> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<C, T: Encode<C>, const MAX: usize> Encode<C> for List<T, MAX> {
+    fn encode<W: en::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), en::Error<W::Error>> {
+        e.array(self.0.len() as u64)?;
+        for item in &self.0 {
+            item.encode(e, ctx)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'b, C, T: Decode<'b, C>, const MAX: usize> Decode<'b, C> for List<T, MAX> {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, de::Error> {
+        let length = d.array()?.ok_or_else(|| de::Error::message("indefinite length"))?;
+        if length > MAX as u64 {
+            return Err(de::Error::message("more than its bound"));
+        }
+        let mut items = Vec::new();
+        for _ in 0..length {
+            items.push(T::decode(d, ctx)?);
+        }
+        Ok(Self(items))
+    }
+}
