@@ -8,6 +8,7 @@ pub mod codec;
 pub mod frame;
 pub mod ids;
 pub mod limits;
+pub mod link;
 pub mod name;
 pub mod stream;
 pub mod time;
