@@ -1,0 +1,422 @@
+//! What a shell gives an engine and gets from it: plain data.
+
+use undertone_wire::account::Fingerprint;
+use undertone_wire::frame::{Code, Reply, Request};
+use undertone_wire::ids::{ClientId, EntryId, LinkKey};
+use undertone_wire::name::Name;
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The person or program wants something. Events that answer it carry the same tag.
+    Command {
+        /// Chosen by the shell.
+        tag: u64,
+        /// What is wanted.
+        command: Command,
+    },
+    /// A link to the relay stands.
+    Connected {
+        /// The handshake hash (Noise §11.2): registering signs it.
+        handshake_hash: [u8; 32],
+        /// The relay's static key, as the handshake proved it.
+        relay: LinkKey,
+    },
+    /// The link is gone.
+    Disconnected,
+    /// The relay said something.
+    Frame(Reply),
+    /// `wake_at` has come.
+    Tick,
+}
+
+/// What a person or program can ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Register under this name; before that nothing else is possible.
+    Register(Name),
+    /// A message to an existing conversation.
+    Send {
+        /// Where to.
+        to: Conversation,
+        /// What.
+        text: String,
+    },
+    /// A private message; starts a direct chat if there is none, accepts one that was asked for.
+    Direct {
+        /// To whom.
+        who: Who,
+        /// What; none only asks for a chat.
+        text: Option<String>,
+    },
+    /// Accepts a chat request; none: the only open one.
+    Accept(Option<Who>),
+    /// Declines a chat request; none: the only open one.
+    Decline(Option<Who>),
+    /// Ends a direct chat.
+    End(Who),
+    /// Asks which member is meant; answered by [`Event::Resolved`].
+    Resolve(Who),
+    /// Asks who is online; answered by [`Event::Members`].
+    List,
+    /// Asks for the chats there are; answered by [`Event::Chats`].
+    Chats,
+}
+
+/// A member as a person names one: by name, or by an unambiguous start of an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who(pub String);
+
+/// Where a message belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Conversation {
+    /// The room that the invite names.
+    Lobby,
+    /// The chat with one member.
+    Direct(ClientId),
+}
+
+/// What an input led to. The shell's whole contract: commit `writes` in one transaction; only then
+/// perform `sends` and show `events`.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// One write-set; later writes to the same key win.
+    pub writes: Vec<Write>,
+    /// In this order.
+    pub sends: Vec<Request>,
+    /// In this order.
+    pub events: Vec<Event>,
+    /// [`Input::Tick`] is wanted at this running time (`Now::mono_ms`); replaces any earlier wish.
+    pub wake_at: Option<u64>,
+}
+
+/// One row of the store: sealed, with a key that says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// Which table.
+    pub table: Table,
+    /// The row.
+    pub key: [u8; 32],
+    /// What it becomes; none: it goes.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Rows that are loaded at the start, and rows that are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Table {
+    /// All of it is given to [`crate::Engine::load`].
+    State,
+    /// A person's history: read when asked for.
+    History,
+}
+
+/// A member as a person sees one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The id.
+    pub client_id: ClientId,
+    /// The name.
+    pub name: Name,
+    /// Of the account's key.
+    pub fingerprint: Option<Fingerprint>,
+    /// Whether the person compared safety numbers.
+    pub verified: bool,
+}
+
+/// Something to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Of the command this answers.
+    pub tag: Option<u64>,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What there is to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventKind {
+    /// This connection is registered.
+    Registered {
+        /// Oneself.
+        me: Person,
+        /// Others online.
+        others: u32,
+        /// Whether this is the account's first registration at this relay.
+        first: bool,
+    },
+    /// The relay did not take the registration. For a name: ask again.
+    RegistrationRefused(Code),
+    /// One is in the lobby: what is written from now on is seen, and texts go out at once.
+    LobbyEntered {
+        /// Others online.
+        others: u32,
+        /// Anyone can read this lobby, the relay included.
+        open: bool,
+        /// One was a member before and missed nothing since.
+        resumed: bool,
+    },
+    /// There is a lobby, but nobody who could let one in is online.
+    LobbyWaiting,
+    /// A member came online (oneself included, when one enters for the first time).
+    Came(Person),
+    /// A member went.
+    Went(Person),
+    /// A text.
+    Message(Message),
+    /// A member asks for a chat.
+    ChatRequested {
+        /// Who.
+        who: Person,
+        /// Their first text was shown as [`EventKind::Message`] before.
+        with_text: bool,
+    },
+    /// One's own request is at the relay.
+    ChatAsked(Person),
+    /// A chat is secure with this member.
+    ChatOpened {
+        /// Who.
+        who: Person,
+        /// The suite's name.
+        suite: &'static str,
+    },
+    /// They declined.
+    ChatDeclined(Person),
+    /// A chat ended; its keys are gone.
+    ChatEnded {
+        /// With whom.
+        who: Person,
+        /// Why.
+        why: Ended,
+        /// Texts that were still queued and will not be sent.
+        not_sent: u32,
+    },
+    /// Texts were delivered to the reader of a direct chat.
+    Delivered {
+        /// To whom.
+        who: Person,
+        /// Which.
+        messages: Vec<EntryId>,
+    },
+    /// A text is stored at the relay.
+    AtRelay {
+        /// Where.
+        conversation: Conversation,
+        /// Which.
+        message: EntryId,
+    },
+    /// A text was taken over into the outbox.
+    Queued {
+        /// Where.
+        conversation: Conversation,
+        /// Which.
+        message: EntryId,
+    },
+    /// A text will not arrive.
+    NotSent {
+        /// Where.
+        conversation: Conversation,
+        /// Which.
+        message: EntryId,
+        /// Why.
+        why: NotSent,
+    },
+    /// The relay's store is another one than before.
+    RelayRestarted,
+    /// Somebody let somebody into the lobby.
+    LetIn {
+        /// By whom.
+        by: Person,
+        /// Whom.
+        who: Person,
+    },
+    /// Somebody is no member any more.
+    NoLongerMember(Person),
+    /// To [`Command::Resolve`].
+    Resolved(Person),
+    /// To [`Command::List`]: who is online, oneself not included.
+    Members(Vec<Person>),
+    /// To [`Command::Chats`].
+    Chats(Vec<Chat>),
+    /// Something was received that cannot be shown, with its cause and what is done about it.
+    Trouble(Trouble),
+    /// The command was not carried out.
+    Failed(CommandError),
+    /// The relay ends this connection.
+    Bye(Code),
+}
+
+/// One text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Where.
+    pub conversation: Conversation,
+    /// Its id.
+    pub id: EntryId,
+    /// Who wrote it.
+    pub from: Person,
+    /// Written by oneself.
+    pub own: bool,
+    /// When its author wrote it, milliseconds since 1970 UTC, by the author's clock.
+    pub time: u64,
+    /// As it was written: not yet harmless to show.
+    pub text: String,
+    /// False: it is a kind that this version does not know.
+    pub known_kind: bool,
+}
+
+/// One direct chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chat {
+    /// With whom.
+    pub who: Person,
+    /// How it stands.
+    pub state: ChatState,
+    /// The MLS epoch.
+    pub epoch: u64,
+    /// The suite's name.
+    pub suite: &'static str,
+}
+
+/// How a direct chat stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChatState {
+    /// One asked, they have not answered.
+    Asked,
+    /// They asked, one has not answered.
+    Invited,
+    /// Secure with this member.
+    Open,
+    /// No keys any more.
+    Closed,
+}
+
+/// Why a chat ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// One ended it.
+    ByMe,
+    /// They ended it.
+    ByThem,
+    /// The relay has lost its log.
+    LostByRelay,
+}
+
+/// Why a text will not arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotSent {
+    /// The chat ended before.
+    #[error("chat ended")]
+    ChatEnded,
+    /// They declined.
+    #[error("declined")]
+    Declined,
+    /// The relay refused it for good.
+    #[error("refused by the relay: {0}")]
+    Refused(Code),
+    /// The relay lost what it had not delivered.
+    #[error("lost when the relay restarted")]
+    RelayRestarted,
+}
+
+/// Something that could not be read, by cause; what is done about it follows from the cause.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// An entry's outer or MLS layer does not open.
+    #[error("an entry in {place} cannot be opened ({cause})")]
+    Unreadable {
+        /// Where, in words.
+        place: String,
+        /// A short code that `docs/protocol.md` lists.
+        cause: &'static str,
+    },
+    /// An inbox entry is forged, damaged, or for other keys.
+    #[error("a sealed note cannot be opened ({0})")]
+    BadNote(&'static str),
+    /// An account's key is another one than before.
+    #[error("the key of {name} is not the one seen before: possible man in the middle")]
+    KeyChanged {
+        /// Whose.
+        name: String,
+    },
+    /// A handshake's signature is wrong.
+    #[error("a signature of {name} is invalid: possible man in the middle")]
+    BadSignature {
+        /// Whose, as claimed.
+        name: String,
+    },
+    /// A gap or fork in somebody's messages.
+    #[error("messages of {name} are missing or were changed on the way")]
+    Gap {
+        /// Whose.
+        name: String,
+    },
+    /// The session could not go on; another one is opened.
+    #[error("the session in {place} could not go on ({cause}); a new one is opened")]
+    SessionLost {
+        /// Where, in words.
+        place: String,
+        /// A short code.
+        cause: &'static str,
+    },
+}
+
+/// Why a command was not carried out; nothing was lost or sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such member.
+    #[error("no member is called '{0}'")]
+    UnknownMember(String),
+    /// More than one id begins like that.
+    #[error("more than one member is meant by '{0}'")]
+    Ambiguous(String),
+    /// One cannot write to oneself.
+    #[error("that is yourself")]
+    Yourself,
+    /// There is no chat with this member.
+    #[error("there is no chat with {0}")]
+    NoChat(String),
+    /// Nobody asked.
+    #[error("nobody asks for a chat")]
+    NoRequest,
+    /// More than one asked.
+    #[error("more than one member asks for a chat; say which")]
+    WhichRequest,
+    /// The text is empty.
+    #[error("there is no text")]
+    Empty,
+    /// The text is too long.
+    #[error("the message is too long: {length} bytes, {max} at most")]
+    TooLong {
+        /// What it has.
+        length: usize,
+        /// What it may have.
+        max: usize,
+    },
+    /// Not registered yet.
+    #[error("not joined yet")]
+    NotJoined,
+    /// This invite has no lobby.
+    #[error("this invite has no lobby")]
+    NoLobby,
+    /// The relay is not reached.
+    #[error("not connected")]
+    NotConnected,
+    /// The outbox is full.
+    #[error("too many messages wait to be sent")]
+    OutboxFull,
+    /// The chat with this member ended.
+    #[error("the chat with {0} has ended")]
+    ChatEnded(String),
+    /// The relay refused.
+    #[error("refused by the relay: {0}")]
+    Refused(Code),
+    /// The member's device publishes nothing to start a chat with.
+    #[error("{0} cannot be asked for a chat now")]
+    NoKeyPackage(String),
+    /// Too many requests of one's own are unanswered.
+    #[error("too many of your requests are unanswered")]
+    TooManyRequests,
+    /// Our own fault or the machine's; the text is kept out of logs.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+}
