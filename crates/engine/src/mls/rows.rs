@@ -1,0 +1,135 @@
+//! Stored state in memory: rows, which of them changed, and how to take changes back.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use zeroize::Zeroizing;
+
+/// The bytes of one row; they hold keys, and leave memory when dropped.
+pub type Row = Zeroizing<Vec<u8>>;
+/// What changed since the last time: every key with its new row, or `None` when it goes.
+pub type Writes = Vec<(Vec<u8>, Option<Row>)>;
+
+/// A row could not be written or read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StorageError {
+    /// The value has no place in this format.
+    #[error("a row cannot be encoded")]
+    Encode,
+    /// The row is damaged, or of another format.
+    #[error("a row cannot be decoded")]
+    Decode,
+    /// Proposals by reference and signature keys are not kept here.
+    #[error("this product does not store such a row")]
+    Unsupported,
+}
+
+/// A place in time to which [`Rows::rollback`] returns. They nest: end the inner one first.
+#[must_use = "a savepoint is either rolled back or released"]
+#[derive(Debug)]
+pub struct Savepoint {
+    mark: usize,
+    depth: usize,
+}
+
+/// The map, its dirty keys, and the journal that undoes changes while a savepoint is open.
+#[derive(Default)]
+pub struct Rows(RefCell<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    rows: BTreeMap<Vec<u8>, Row>,
+    dirty: BTreeSet<Vec<u8>>,
+    journal: Vec<Undo>,
+    savepoints: usize,
+}
+
+struct Undo {
+    key: Vec<u8>,
+    row: Option<Row>,
+    dirty: bool,
+}
+
+impl Rows {
+    pub(super) fn load(rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Self {
+        let rows = rows.into_iter().map(|(key, row)| (key, Zeroizing::new(row))).collect();
+        Self(RefCell::new(Inner { rows, ..Inner::default() }))
+    }
+
+    pub(super) fn read<T>(&self, key: &[u8], decode: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        self.0.borrow().rows.get(key).map(|row| decode(row))
+    }
+
+    pub(super) fn put(&self, key: Vec<u8>, row: Option<Row>) {
+        self.0.borrow_mut().put(key, row);
+    }
+
+    pub(super) fn take_writes(&self) -> Writes {
+        let mut inner = self.0.borrow_mut();
+        let dirty = std::mem::take(&mut inner.dirty);
+        dirty
+            .into_iter()
+            .map(|key| {
+                let row = inner.rows.get(&key).cloned();
+                (key, row)
+            })
+            .collect()
+    }
+
+    pub(super) fn savepoint(&self) -> Savepoint {
+        let mut inner = self.0.borrow_mut();
+        let savepoint = Savepoint { mark: inner.journal.len(), depth: inner.savepoints };
+        inner.savepoints += 1;
+        savepoint
+    }
+
+    pub(super) fn rollback(&self, savepoint: Savepoint) {
+        let mut inner = self.0.borrow_mut();
+        while inner.journal.len() > savepoint.mark {
+            let Some(undo) = inner.journal.pop() else { break };
+            inner.undo(undo);
+        }
+        inner.close(savepoint.depth);
+    }
+
+    pub(super) fn release(&self, savepoint: Savepoint) {
+        self.0.borrow_mut().close(savepoint.depth);
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        !self.0.borrow().dirty.is_empty()
+    }
+}
+
+impl Inner {
+    /// Sets or removes a row. A row that stays as it was is no change.
+    fn put(&mut self, key: Vec<u8>, row: Option<Row>) {
+        if self.rows.get(&key) == row.as_ref() {
+            return;
+        }
+        let old = match row {
+            Some(row) => self.rows.insert(key.clone(), row),
+            None => self.rows.remove(&key),
+        };
+        let fresh = self.dirty.insert(key.clone());
+        if self.savepoints > 0 {
+            self.journal.push(Undo { key, row: old, dirty: !fresh });
+        }
+    }
+
+    fn undo(&mut self, undo: Undo) {
+        if !undo.dirty {
+            self.dirty.remove(&undo.key);
+        }
+        match undo.row {
+            Some(row) => self.rows.insert(undo.key, row),
+            None => self.rows.remove(&undo.key),
+        };
+    }
+
+    fn close(&mut self, depth: usize) {
+        self.savepoints = depth;
+        if depth == 0 {
+            self.journal.clear();
+        }
+    }
+}
