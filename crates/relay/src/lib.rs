@@ -1,1 +1,21 @@
-//! See ARCHITECTURE.md.
+//! What a relay knows and decides: directory, logs, inboxes, presence, limits.
+//!
+//! Pure: [`Relay::handle`] takes what happened and when, and answers with plain data. Facts belong
+//! to the [`store`]: nothing is acknowledged before the store's own reply says that it is there.
+//! The relay sees ids, epochs, sizes and times; no key that opens a message can be named here.
+
+mod input;
+mod limits;
+mod memory;
+mod relay;
+mod step;
+
+#[doc(hidden)]
+pub mod contract;
+pub mod store;
+
+pub use input::{ConnId, Input, InviteAnswer, Standing};
+pub use limits::{CATCH_UP_WINDOW, Limits, PAGE_BYTES};
+pub use memory::MemoryStore;
+pub use relay::{Relay, RelayConfig};
+pub use step::{InviteAction, Send, Step, To};

@@ -1,0 +1,1 @@
+//! What every store must hold, as tests that any of them can run.

@@ -1,0 +1,116 @@
+//! What can happen to a relay.
+
+use crate::store::StoreReply;
+use undertone_wire::codec::{List, Text};
+use undertone_wire::frame::{Code, InviteLine, Request};
+use undertone_wire::ids::{EntryId, LinkKey, Token};
+use undertone_wire::limits::{MAX_INVITES, MAX_LABEL};
+
+/// Numbers a connection; the shell never uses a number twice while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// What a connection's link key and address say about who is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Anybody with an invite.
+    Member,
+    /// The operator's own member: the only one that may be called `Server`.
+    Console,
+    /// The operator's key: may use operator frames, without registering.
+    Operator,
+}
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Input {
+    /// A link stands: the handshake is over and the peer's static key is proven.
+    Connected {
+        /// From now on this connection is called so.
+        conn: ConnId,
+        /// The peer's static key.
+        peer: LinkKey,
+        /// From where, for the operator.
+        address: Text<MAX_LABEL>,
+        /// Of this link (Noise §11.2); registrations are bound to it.
+        handshake_hash: [u8; 32],
+        /// What it may do.
+        standing: Standing,
+    },
+    /// A frame arrived, already parsed.
+    Frame {
+        /// On which connection.
+        conn: ConnId,
+        /// The frame.
+        request: Request,
+    },
+    /// The shell ends a connection: bytes that are no frame ([`Code::Malformed`]), a send queue that
+    /// overflowed ([`Code::SlowReader`]), silence ([`Code::Silent`]), shutdown ([`Code::Stopping`]),
+    /// or a handshake that failed before the connection was ever announced.
+    ///
+    /// The step says `Bye` and closes; no [`Input::Disconnected`] needs to follow.
+    Fault {
+        /// Which connection.
+        conn: ConnId,
+        /// Why.
+        code: Code,
+    },
+    /// Everything that was queued for a connection named in [`crate::Step::drains`] was written.
+    Drained {
+        /// Which connection.
+        conn: ConnId,
+    },
+    /// A connection is gone.
+    Disconnected {
+        /// Which.
+        conn: ConnId,
+    },
+    /// The store answered a request.
+    Stored(StoreReply),
+    /// The invite files answered an [`crate::InviteAction`].
+    Invites(InviteAnswer),
+    /// [`crate::Step::wake_at`] has come. More often is harmless.
+    Tick,
+}
+
+/// The answer to an [`crate::InviteAction`].
+#[derive(Debug)]
+pub enum InviteAnswer {
+    /// An invite was made and written.
+    Made {
+        /// As in the action.
+        conn: ConnId,
+        /// As in the action.
+        seq: u32,
+        /// Goes into message 1 of the link.
+        id: EntryId,
+        /// The pre-shared key.
+        psk: Token,
+    },
+    /// All invites.
+    Listed {
+        /// As in the action.
+        conn: ConnId,
+        /// As in the action.
+        seq: u32,
+        /// All of them.
+        invites: List<InviteLine, MAX_INVITES>,
+    },
+    /// The invite is revoked.
+    Revoked {
+        /// As in the action.
+        conn: ConnId,
+        /// As in the action.
+        seq: u32,
+    },
+    /// Nothing changed.
+    Failed {
+        /// As in the action.
+        conn: ConnId,
+        /// As in the action.
+        seq: u32,
+        /// [`Code::Absent`] for an unknown invite, [`Code::RelayFull`] for too many,
+        /// [`Code::StoreFailed`] where the files could not be written.
+        code: Code,
+    },
+}

@@ -1,0 +1,158 @@
+//! The store's contract: one writing operation, and reading.
+//!
+//! A *record* has a key, a version, a *header*, *rows* under short ids, and *entries* at rising
+//! positions. [`CompareAppend`] changes all of them at once or nothing; it is the judge of order
+//! between nodes. A version is 0 where there is no record, and higher after each write; it need
+//! not rise by one, so that a transaction counter and a stream's last sequence both serve.
+//!
+//! What every store must hold is written as tests in [`crate::contract`].
+
+use std::sync::Arc;
+use undertone_wire::ids::{ClientId, Hash, LogId};
+
+/// Longest row id in bytes: a kind and a hash.
+pub const MAX_ROW_ID: usize = 33;
+
+/// Which record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StoreKey {
+    /// A member's card or the claim of a name: what must outlive everything else.
+    Registry(Hash),
+    /// A member's key packages, one a row. They may be lost: members publish them again.
+    KeyPackages(ClientId),
+    /// A log.
+    Log(LogId),
+    /// A member's inbox.
+    Inbox(ClientId),
+}
+
+/// Ties a reply to its request; the store only carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// One request. Requests for one key take effect in the order they were made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreRequest {
+    /// Comes back in the reply.
+    pub id: RequestId,
+    /// Which record.
+    pub key: StoreKey,
+    /// What.
+    pub operation: Operation,
+}
+
+/// What a store can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// The header, all rows and the version. Answered by [`Outcome::Header`].
+    ReadHeader,
+    /// Entries from a position on. Answered by [`Outcome::Page`].
+    Read {
+        /// The first position wanted.
+        from: u64,
+        /// At most so many entries.
+        max_entries: usize,
+        /// At most so many bytes of frames, but always one entry if there is one.
+        max_bytes: usize,
+    },
+    /// Answered by [`Outcome::Stored`] or [`Outcome::Conflict`].
+    CompareAppend(Box<CompareAppend>),
+}
+
+/// The one writing operation: if the record is at the expected version, all of it happens and is
+/// durable before the reply; else nothing does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompareAppend {
+    /// 0: only if there is no such record (put if absent).
+    pub expected: u64,
+    /// Replaces the header.
+    pub header: Vec<u8>,
+    /// Rows to set or remove; each id at most once.
+    pub rows: Vec<RowChange>,
+    /// Appended; positions rise, above all that were there.
+    pub entries: Vec<StoredEntry>,
+    /// Then: entries up to and including this position are gone. 0: none.
+    pub trim: u64,
+    /// Then: the entries at these positions are gone, too. One that is not there is no error.
+    pub drop: Vec<u64>,
+}
+
+/// A row's new value; none removes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowChange {
+    /// At most [`MAX_ROW_ID`] bytes.
+    pub id: Vec<u8>,
+    /// The value.
+    pub value: Option<Arc<[u8]>>,
+}
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// At most [`MAX_ROW_ID`] bytes.
+    pub id: Vec<u8>,
+    /// The value.
+    pub value: Arc<[u8]>,
+}
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEntry {
+    /// Given by the relay's brain; consecutive when appended.
+    pub position: u64,
+    /// What the brain needs to know of an entry without opening its frame; under 128 bytes.
+    pub note: Arc<[u8]>,
+    /// The encoded frame that readers get.
+    pub frame: Arc<[u8]>,
+}
+
+/// One answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreReply {
+    /// Of the request.
+    pub id: RequestId,
+    /// Of the request.
+    pub key: StoreKey,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// To [`Operation::ReadHeader`].
+    Header {
+        /// 0: there is no such record, and the rest is empty.
+        version: u64,
+        /// As last written.
+        header: Arc<[u8]>,
+        /// All, ordered by id.
+        rows: Vec<Row>,
+    },
+    /// To [`Operation::Read`].
+    Page {
+        /// Ordered by position; what was trimmed or dropped is left out.
+        entries: Vec<StoredEntry>,
+        /// Whether there was nothing after these.
+        end: bool,
+    },
+    /// To [`Operation::CompareAppend`]: durable.
+    Stored {
+        /// The version now.
+        version: u64,
+    },
+    /// To [`Operation::CompareAppend`]: another version is there, and nothing changed.
+    Conflict {
+        /// The version that is there.
+        version: u64,
+    },
+    /// The store could not. Of a write nobody knows whether it happened: read before writing.
+    Failed,
+}
+
+/// A home of records. Calls are made one after the other; a store that works in the background
+/// takes the same requests over a queue.
+pub trait Store {
+    /// Carries out one request.
+    fn execute(&mut self, request: StoreRequest) -> StoreReply;
+}
