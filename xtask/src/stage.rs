@@ -1,0 +1,93 @@
+//! Stages run one after another, each with its name and its time; the first failure ends the run.
+
+use std::time::{Duration, Instant};
+
+use crate::failure::Failure;
+
+/// What a stage that did not fail has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It ran and found nothing wrong.
+    Passed,
+    /// It did not run, for a reason a person can read.
+    Skipped(String),
+}
+
+/// The stages of one run so far.
+#[derive(Debug, Default)]
+pub(crate) struct Stages {
+    done: Vec<(String, Duration, Outcome)>,
+}
+
+impl Stages {
+    /// Runs one stage, and prints its name before and its time after.
+    ///
+    /// # Errors
+    /// The stage's own failure, which is also kept out of [`Stages::summary`].
+    pub(crate) fn run(
+        &mut self,
+        name: &str,
+        work: impl FnOnce() -> Result<Outcome, Failure>,
+    ) -> Result<(), Failure> {
+        println!("== {name}");
+        let start = Instant::now();
+        let outcome = work();
+        let took = start.elapsed();
+        match &outcome {
+            Ok(Outcome::Passed) => println!("   {name}: passed in {}", seconds(took)),
+            Ok(Outcome::Skipped(why)) => println!("   {name}: skipped: {why}"),
+            Err(_) => println!("   {name}: FAILED after {}", seconds(took)),
+        }
+        self.done.push((name.to_owned(), took, outcome?));
+        Ok(())
+    }
+
+    /// A stage that only looks, and so cannot be skipped.
+    pub(crate) fn check(
+        &mut self,
+        name: &str,
+        work: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.run(name, || work().map(|()| Outcome::Passed))
+    }
+
+    /// One line for each stage, and the time of all.
+    pub(crate) fn summary(&self) -> String {
+        let mut text = String::from("== summary\n");
+        for (name, took, outcome) in &self.done {
+            let note = match outcome {
+                Outcome::Passed => String::new(),
+                Outcome::Skipped(why) => format!("  skipped: {why}"),
+            };
+            text.push_str(&format!("   {name:<12} {:>8}{note}\n", seconds(*took)));
+        }
+        let all: Duration = self.done.iter().map(|(_, took, _)| *took).sum();
+        text.push_str(&format!("   {:<12} {:>8}", "all", seconds(all)));
+        text
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_names_what_was_skipped_and_why() {
+        let mut stages = Stages::default();
+        stages.check("arrows", || Ok(())).unwrap();
+        stages.run("fuzz", || Ok(Outcome::Skipped("no fuzz folder".into()))).unwrap();
+        let summary = stages.summary();
+        assert!(summary.contains("arrows"), "{summary}");
+        assert!(summary.contains("skipped: no fuzz folder"), "{summary}");
+    }
+
+    #[test]
+    fn a_failed_stage_hands_its_failure_on() {
+        let failed = Stages::default().check("words", || Err(Failure::new("a", "b")));
+        assert_eq!(failed.unwrap_err().to_string(), "error: a\n  help: b");
+    }
+}
