@@ -127,11 +127,11 @@ impl Scheme {
         Some(match self {
             Self::Ed25519 => ed25519(secret)?.verifying_key().to_bytes().to_vec(),
             Self::EcdsaP256 => {
-                let key = p256::ecdsa::SigningKey::from_slice(secret).ok()?;
+                let key = p256_key(secret)?;
                 key.verifying_key().to_encoded_point(false).as_bytes().to_vec()
             }
             Self::EcdsaP384 => {
-                let key = p384::ecdsa::SigningKey::from_slice(secret).ok()?;
+                let key = p384_key(secret)?;
                 key.verifying_key().to_encoded_point(false).as_bytes().to_vec()
             }
         })
@@ -141,12 +141,12 @@ impl Scheme {
         Some(match self {
             Self::Ed25519 => ed25519(secret)?.sign(text).to_bytes().to_vec(),
             Self::EcdsaP256 => {
-                let key = p256::ecdsa::SigningKey::from_slice(secret).ok()?;
+                let key = p256_key(secret)?;
                 let signature: p256::ecdsa::Signature = key.sign(text);
                 signature.to_der().as_bytes().to_vec()
             }
             Self::EcdsaP384 => {
-                let key = p384::ecdsa::SigningKey::from_slice(secret).ok()?;
+                let key = p384_key(secret)?;
                 let signature: p384::ecdsa::Signature = key.sign(text);
                 signature.to_der().as_bytes().to_vec()
             }
@@ -176,6 +176,17 @@ impl Scheme {
 
 fn ed25519(secret: &[u8]) -> Option<ed25519_dalek::SigningKey> {
     ed25519_dalek::SigningKey::try_from(secret).ok()
+}
+
+/// The library would pad a scalar that was cut short.
+fn p256_key(secret: &[u8]) -> Option<p256::ecdsa::SigningKey> {
+    let exact: &[u8; 32] = secret.try_into().ok()?;
+    p256::ecdsa::SigningKey::from_slice(exact).ok()
+}
+
+fn p384_key(secret: &[u8]) -> Option<p384::ecdsa::SigningKey> {
+    let exact: &[u8; 48] = secret.try_into().ok()?;
+    p384::ecdsa::SigningKey::from_slice(exact).ok()
 }
 
 /// A device's MLS signing key.

@@ -4,12 +4,12 @@
 //! (RFC 9420, section 6.3.1), which would hide a repeat on the wire. So the key is looked at.
 
 use sha2::{Digest as _, Sha256};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 /// The keys that encrypted something, as hashes, and how many did so more than once.
 #[derive(Debug, Default)]
-pub struct Watch(Mutex<(HashSet<[u8; 32]>, u64)>);
+pub struct Watch(Mutex<(BTreeSet<[u8; 32]>, u64)>);
 
 impl Watch {
     pub(super) fn record(&self, key: &[u8]) {

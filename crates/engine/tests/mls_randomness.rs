@@ -1,0 +1,145 @@
+//! Everything random comes from the step: the same keys give the same bytes, no key gives nothing.
+
+mod mls_scene;
+
+use mls_scene::{Device, GROUP, PSK, PSK_ID, pair_with_psk};
+use sha2::{Digest as _, Sha256};
+use std::process::Command;
+use undertone_engine::mls::{Error, Group, Plan, Provider, Scheme, Signer, Suite, key_package};
+
+const CHILD: &str = "UNDERTONE_TEST_WIRE_OF";
+
+/// What goes over the wire in a small life of a group: packages, commits, Welcomes, texts.
+fn wire(suite: Suite) -> Vec<u8> {
+    let (mut a, mut ga, mut b, mut gb) = pair_with_psk(suite);
+    let devices: Vec<_> = (0..9).map(|n| Device::new(&format!("d{n}"), suite)).collect();
+    let packages: Vec<_> = devices.iter().map(Device::key_package).collect();
+    let mut wire = packages.concat();
+    a.step();
+    let plan = Plan { add: &packages, psk: Some(PSK_ID), roster: Some(b"new"), ..Plan::default() };
+    let staged = a.stage(&mut ga, plan);
+    ga.merge_pending(&a.provider).unwrap();
+    let received = b.receive_with(&mut gb, &staged.commit, Some(PSK_ID)).unwrap();
+    gb.merge(&b.provider, received).unwrap();
+    wire.extend(staged.commit);
+    wire.extend(staged.welcome.unwrap());
+    a.step();
+    wire.extend(a.say(&mut ga, b"text"));
+    b.step();
+    // A tree of eleven: its path is encrypted to several nodes, in parallel.
+    let plan = Plan { remove: &[3], psk: Some(PSK_ID), ..Plan::default() };
+    wire.extend(b.stage(&mut gb, plan).commit);
+    wire
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn the_same_steps_give_the_same_bytes_in_one_process() {
+    for suite in Suite::ALL {
+        assert_eq!(wire(suite), wire(suite), "{suite:?}");
+    }
+}
+
+#[test]
+fn the_same_steps_give_the_same_bytes_in_another_process() {
+    for suite in Suite::ALL {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["child_prints_its_wire", "--exact", "--nocapture"])
+            .env(CHILD, suite.code().to_string())
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let ours = digest(&wire(suite));
+        assert!(printed.contains(&ours), "{suite:?}: {ours} is not in {printed}");
+    }
+}
+
+#[test]
+fn child_prints_its_wire() {
+    if let Ok(code) = std::env::var(CHILD) {
+        let suite = Suite::from_code(code.parse().unwrap()).unwrap();
+        println!("{}", digest(&wire(suite)));
+    }
+}
+
+#[test]
+fn another_step_key_gives_other_bytes() {
+    let texts = [1, 2].map(|step| {
+        let (mut a, mut ga, ..) = pair_with_psk(Suite::Classic);
+        a.provider.begin(mls_scene::step_key("other", step));
+        a.say(&mut ga, b"text")
+    });
+    assert_ne!(texts[0], texts[1]);
+}
+
+#[test]
+fn one_step_draws_differently_each_time() {
+    let device = Device::new("alice", Suite::Classic);
+    assert_ne!(device.key_package(), device.key_package());
+    let keys = [(); 2].map(|()| Signer::generate(&device.provider, Scheme::Ed25519).unwrap());
+    assert_ne!(keys[0].public(), keys[1].public());
+}
+
+#[test]
+fn without_a_step_nothing_is_made() {
+    for suite in Suite::ALL {
+        let (mut a, mut ga, ..) = pair_with_psk(suite);
+        let add = [Device::new("carol", suite).key_package()];
+        a.commit();
+        a.provider.take_writes();
+        let generated = Signer::generate(&a.provider, suite.scheme());
+        assert_eq!(generated.err(), Some(Error::NoRandomness));
+        assert!(key_package(&a.provider, suite, &a.signer, b"alice", false).is_err());
+        assert!(Group::create(&a.provider, suite, &a.signer, b"a", b"new", b"").is_err());
+        assert!(ga.encrypt(&a.provider, &a.signer, b"text", b"").is_err());
+        for plan in [
+            Plan::default(),
+            Plan { psk: Some(PSK_ID), ..Plan::default() },
+            Plan { add: &add, ..Plan::default() },
+        ] {
+            assert!(ga.stage_commit(&a.provider, &a.signer, plan).is_err());
+        }
+        assert!(!a.provider.is_dirty(), "and nothing is left behind");
+        a.step();
+        a.say(&mut ga, b"with a step again");
+    }
+}
+
+#[test]
+fn reading_and_joining_need_no_randomness() {
+    let suite = Suite::Hybrid;
+    let (mut a, mut ga, mut b, mut gb) = pair_with_psk(suite);
+    let mut c = Device::new("carol", suite);
+    let add = [c.key_package()];
+    let staged = a.stage(&mut ga, Plan { add: &add, psk: Some(PSK_ID), ..Plan::default() });
+    ga.merge_pending(&a.provider).unwrap();
+    let text = a.say(&mut ga, b"text");
+    a.commit();
+    b.provider.take_writes();
+    c.provider.take_writes();
+    let received = b.receive_with(&mut gb, &staged.commit, Some(PSK_ID)).unwrap();
+    gb.merge(&b.provider, received).unwrap();
+    assert_eq!(b.read(&mut gb, &text).unwrap().plaintext.as_slice(), b"text");
+    let welcome = staged.welcome.unwrap();
+    let mut gc = Group::join(&c.provider, &welcome, Some((PSK_ID, &PSK))).unwrap();
+    assert_eq!(c.read(&mut gc, &text).unwrap().plaintext.as_slice(), b"text");
+    assert_eq!(gc.group_id(), GROUP);
+}
+
+#[test]
+fn a_signer_comes_back_from_its_bytes() {
+    for suite in Suite::ALL {
+        let device = Device::new("alice", suite);
+        let again = Signer::from_bytes(&device.signer.to_bytes()).unwrap();
+        assert_eq!(again.public(), device.signer.public());
+        assert_eq!(again.scheme(), suite.scheme());
+    }
+    for damaged in [[].as_slice(), &[1], &[9; 33], &[2; 32]] {
+        assert_eq!(Signer::from_bytes(damaged).err(), Some(Error::Storage));
+    }
+    let provider = Provider::new();
+    assert_eq!(format!("{provider:?}"), "Provider(..)");
+}
