@@ -83,6 +83,23 @@ impl fmt::Debug for Psk {
     }
 }
 
+impl<C> Encode<C> for Psk {
+    fn encode<W: encode::Write>(
+        &self,
+        e: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), encode::Error<W::Error>> {
+        e.bytes(&self.0)?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Psk {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, decode::Error> {
+        let bytes = d.bytes()?.try_into();
+        bytes.map(Self).map_err(|_| decode::Error::message("wrong length"))
+    }
+}
+
 /// Which pre-shared key: 16 bytes, random, and readable by whoever sees message 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PskId(pub [u8; 16]);

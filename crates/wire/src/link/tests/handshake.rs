@@ -60,8 +60,10 @@ fn one_seed_for_everything_still_gives_different_keys() {
 
 #[test]
 fn a_wrong_pre_shared_key_ends_the_connection() {
-    let scene = Scene { device_psk: Psk::from_bytes([0; 32]), ..Scene::new() };
-    assert_eq!(error(scene.run()), LinkError::WrongPskOrTampered);
+    let device = Scene { device_psk: Psk::from_bytes([0; 32]), ..Scene::new() };
+    assert_eq!(error(device.run()), LinkError::WrongPskOrTampered);
+    let relay = Scene { relay_psk: Psk::from_bytes([0; 32]), ..Scene::new() };
+    assert_eq!(error(relay.run()), LinkError::WrongPskOrTampered);
 }
 
 #[test]
