@@ -1,1 +1,42 @@
-//! See ARCHITECTURE.md.
+//! A relay on a real machine: listener, TLS, WebSocket, the Noise link, event loops, stores.
+//!
+//! [`Server::start`] takes one complete [`Config`] and the page's files, and gives a
+//! [`ServerHandle`]. What a relay *decides* is in `undertone_relay`; this crate touches the
+//! machine. It never depends on a client, an engine or any MLS crate, so no key that opens a
+//! message can be named here.
+//!
+//! ```text
+//! socket ─▶ event loop (one per core)          ┌─▶ memory: logs, inboxes, key packages
+//!           TLS, HTTP, WebSocket, Noise, CBOR ─▶ brain
+//! socket ◀─ one write per turn ◀── batches ────┘─▶ registry thread: SQLite
+//! ```
+
+mod brain;
+mod clock;
+mod config;
+mod connection;
+mod data;
+mod error;
+mod event_loop;
+mod events;
+mod ids;
+mod memory;
+mod outbox;
+mod page;
+mod platform;
+mod registry;
+mod server;
+mod session;
+mod sqlite;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{Access, Config, KeyKind, Limits, NotAnOrigin, PublicUrl, TlsMode};
+pub use data::{Invite, InviteError, NotRunning, OperatorAccess};
+pub use error::StartError;
+pub use events::Event;
+pub use memory::{LinkClosed, MemoryLink, RecordSender};
+pub use page::{Asset, Page};
+pub use server::{Server, ServerHandle};

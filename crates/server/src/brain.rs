@@ -1,0 +1,201 @@
+//! The thread that decides: inputs of all loops in, commands to the loops that own the
+//! connections out, each side in batches.
+//!
+//! Logs, inboxes and key packages are kept in memory, so their store answers within the batch; the
+//! registry is on the disk, so its answers come back as inputs of a later batch. Nothing here
+//! knows more than one log at a time: by log id this thread can become several.
+
+use crate::clock::Clock;
+use crate::event_loop::LoopHandle;
+use crate::ids::ConnectionId;
+use crate::registry::RegistryHandle;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use undertone_relay::store::{Store, StoreKey};
+use undertone_relay::{ConnId, Input, MemoryStore, Relay, Send, Step, To};
+use undertone_wire::frame::{Code, Seen};
+use undertone_wire::time::Now;
+
+/// Batches that are handled before anything is sent. It bounds how long the first waits for the
+/// last; each is one turn of one loop.
+const BATCHES: usize = 64;
+
+/// What a loop is asked to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// A frame for one connection.
+    Send { to: ConnectionId, frame: Arc<[u8]> },
+    /// A frame for those of many connections that are this loop's.
+    Share { to: Arc<[ConnId]>, except: Option<ConnId>, frame: Arc<[u8]> },
+    /// This connection has registered.
+    Registered(ConnectionId),
+    /// Says [`Input::Drained`] once everything that is queued was written.
+    TellWhenDrained(ConnectionId),
+    /// Closes a connection after what is queued for it; its `Bye` is queued already.
+    Close { connection: ConnectionId, code: Code },
+    /// Takes over a new socket.
+    Adopt(mio::net::TcpStream, SocketAddr),
+    /// Ends all connections, then the loop.
+    Stop,
+}
+
+/// What comes to the brain's thread.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// What one loop or store heard in one turn, in order.
+    Inputs(Vec<Input>),
+    /// All loops have ended.
+    Stop,
+}
+
+/// Who decides: the relay, or a test's stand-in.
+pub(crate) trait Brain: std::marker::Send {
+    /// Takes one input; what follows from it is appended to `step`.
+    fn handle(&mut self, input: Input, now: Now, step: &mut Step);
+}
+
+impl Brain for Relay {
+    fn handle(&mut self, input: Input, now: Now, step: &mut Step) {
+        Self::handle(self, input, now, step);
+    }
+}
+
+/// The thread's state.
+pub(crate) struct Thread<B> {
+    pub(crate) brain: B,
+    pub(crate) messages: Receiver<Message>,
+    pub(crate) loops: Vec<LoopHandle>,
+    pub(crate) registry: RegistryHandle,
+    pub(crate) clock: Clock,
+}
+
+/// Commands by owner, until they are handed over.
+struct Outputs {
+    loops: Vec<(LoopHandle, Vec<Command>)>,
+}
+
+/// Runs until told to stop.
+pub(crate) fn run<B: Brain>(mut thread: Thread<B>) {
+    let loops = std::mem::take(&mut thread.loops);
+    let mut outputs = Outputs { loops: loops.into_iter().map(|l| (l, Vec::new())).collect() };
+    let mut store = MemoryStore::default();
+    let mut step = Step::default();
+    let mut wake_at = None;
+    while let Some(inputs) = thread.wait(wake_at) {
+        let now = thread.clock.now();
+        let mut inputs = inputs;
+        while !inputs.is_empty() {
+            for input in inputs.drain(..) {
+                thread.brain.handle(input, now, &mut step);
+            }
+            wake_at = step.wake_at;
+            thread.carry_out(&mut step, &mut store, &mut outputs, &mut inputs);
+            step.clear();
+        }
+        outputs.deliver();
+    }
+}
+
+impl<B: Brain> Thread<B> {
+    /// The next inputs, from as many batches as are waiting; `None` at the end.
+    fn wait(&self, wake_at: Option<u64>) -> Option<Vec<Input>> {
+        let first = match wake_at {
+            None => self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(at) => {
+                let wait = at.saturating_sub(self.clock.now().mono_ms);
+                self.messages.recv_timeout(Duration::from_millis(wait))
+            }
+        };
+        let mut inputs = match first {
+            Ok(Message::Inputs(inputs)) => inputs,
+            Err(RecvTimeoutError::Timeout) => return Some(vec![Input::Tick]),
+            Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+        };
+        for message in self.messages.try_iter().take(BATCHES) {
+            match message {
+                Message::Inputs(more) => inputs.extend(more),
+                Message::Stop => return None,
+            }
+        }
+        if wake_at.is_some_and(|at| at <= self.clock.now().mono_ms) {
+            inputs.push(Input::Tick);
+        }
+        Some(inputs)
+    }
+
+    /// Carries out a step; what the store in memory answers goes to `inputs`.
+    fn carry_out(
+        &self,
+        step: &mut Step,
+        store: &mut MemoryStore,
+        outputs: &mut Outputs,
+        inputs: &mut Vec<Input>,
+    ) {
+        for request in step.requests.drain(..) {
+            match request.key {
+                StoreKey::Registry(_) => self.registry.execute(request),
+                StoreKey::KeyPackages(_) | StoreKey::Log(_) | StoreKey::Inbox(_) => {
+                    inputs.push(Input::Stored(store.execute(request)));
+                }
+            }
+        }
+        for action in step.invites.drain(..) {
+            self.registry.invite(action);
+        }
+        // Before the frames: the answer to a registration may be followed by long ones.
+        for seen in &step.seen {
+            if let Seen::Registered { connection, .. } = seen {
+                outputs.registered(ConnId(*connection).into());
+            }
+        }
+        for send in step.sends.drain(..) {
+            outputs.send(send);
+        }
+        for conn in step.drains.drain(..) {
+            outputs.push(conn.into(), Command::TellWhenDrained(conn.into()));
+        }
+        for (conn, code) in step.closes.drain(..) {
+            outputs.push(conn.into(), Command::Close { connection: conn.into(), code });
+        }
+    }
+}
+
+impl Outputs {
+    fn send(&mut self, Send { to, frame }: Send) {
+        match to {
+            To::One(conn) => self.push(conn.into(), Command::Send { to: conn.into(), frame }),
+            To::Many { conns, except } => self.share(&conns, except, &frame),
+        }
+    }
+
+    /// Each loop that owns any of them gets the list once; the bytes are shared.
+    fn share(&mut self, conns: &Arc<[ConnId]>, except: Option<ConnId>, frame: &Arc<[u8]>) {
+        for (owner, (_, commands)) in self.loops.iter_mut().enumerate() {
+            if conns.iter().any(|conn| ConnectionId::from(*conn).owner() == owner) {
+                let (to, frame) = (conns.clone(), frame.clone());
+                commands.push(Command::Share { to, except, frame });
+            }
+        }
+    }
+
+    fn registered(&mut self, connection: ConnectionId) {
+        self.push(connection, Command::Registered(connection));
+    }
+
+    fn push(&mut self, connection: ConnectionId, command: Command) {
+        if let Some((_, commands)) = self.loops.get_mut(connection.owner()) {
+            commands.push(command);
+        }
+    }
+
+    /// One hand-over and one wake for each loop that has something to do.
+    fn deliver(&mut self) {
+        for (handle, commands) in &mut self.loops {
+            if !commands.is_empty() {
+                handle.command(std::mem::take(commands));
+            }
+        }
+    }
+}

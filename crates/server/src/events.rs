@@ -1,0 +1,92 @@
+//! What a relay tells its operator: connections and refusals, never keys, never content.
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Events that wait for a slow console before further ones are only counted.
+const MAX_WAITING: usize = 4_096;
+
+/// Something that happened to a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A socket was accepted.
+    NewConnection(SocketAddr),
+    /// A WebSocket of a version that we speak.
+    WebSocket(SocketAddr),
+    /// The Noise handshake begins.
+    Handshake(SocketAddr),
+    /// The link stands.
+    Secure(SocketAddr),
+    /// Somebody was not let in, or was shut out: a security event.
+    Refused {
+        /// Who.
+        address: SocketAddr,
+        /// Why, in words of ours.
+        reason: String,
+    },
+    /// As many connections as the relay takes.
+    Full(SocketAddr),
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NewConnection(address) => write!(f, "New connection from: {address}"),
+            Self::WebSocket(_) => f.write_str("WebSocket connection established"),
+            Self::Handshake(_) => f.write_str("Starting Noise handshake..."),
+            Self::Secure(_) => f.write_str("Secure channel established"),
+            Self::Refused { address, reason } => write!(f, "Refused {address}: {reason}"),
+            Self::Full(address) => write!(f, "Refused {address}: too many connections"),
+        }
+    }
+}
+
+/// Where events go. Nothing waits for the console: what it does not take in time is counted.
+#[derive(Debug, Clone)]
+pub(crate) struct Events {
+    waiting: Sender<Event>,
+    counts: Arc<Counts>,
+}
+
+/// What happened so far.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    refused: AtomicU64,
+    untold: AtomicU64,
+}
+
+impl Counts {
+    /// Security events since the start.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Events that the console was too slow for.
+    pub(crate) fn untold(&self) -> u64 {
+        self.untold.load(Ordering::Relaxed)
+    }
+}
+
+impl Events {
+    pub(crate) fn new() -> (Self, Receiver<Event>, Arc<Counts>) {
+        let (waiting, receiver) = bounded(MAX_WAITING);
+        let counts = Arc::new(Counts::default());
+        (Self { waiting, counts: counts.clone() }, receiver, counts)
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        if matches!(event, Event::Refused { .. }) {
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Err(TrySendError::Full(_)) = self.waiting.try_send(event) {
+            self.counts.untold.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn refused(&self, address: SocketAddr, reason: impl fmt::Display) {
+        self.tell(Event::Refused { address, reason: reason.to_string() });
+    }
+}

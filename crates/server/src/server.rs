@@ -1,0 +1,262 @@
+//! Starting and stopping: the parts of a relay on one machine, and the handle on all of them.
+
+use crate::brain::{self, Brain, Command, Message};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::connection::Shared;
+use crate::connection::http::Site;
+use crate::data::{DataFolder, Invite, InviteError, InviteFile, load_identity};
+use crate::error::StartError;
+use crate::event_loop::{self, Accepting, LoopHandle, Surroundings};
+use crate::events::{Counts, Event, Events};
+use crate::ids::MAX_LOOPS;
+use crate::memory::{self, HubHandle, MemoryLink};
+use crate::page::Page;
+use crate::registry;
+use crate::session::Keys;
+use crate::sqlite::SqliteStore;
+use crate::tls;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use mio::net::TcpListener;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use undertone_relay::{Limits, Relay, RelayConfig};
+use undertone_wire::ids::{Incarnation, LinkKey};
+use undertone_wire::link::{LinkSecret, PskId};
+
+/// Batches that wait for the brain, from all loops; a loop with one more waits itself, and so do
+/// the peers that it does not read meanwhile.
+const BRAIN_QUEUE: usize = 64;
+
+/// A relay on this machine.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Starts a relay. It listens when this returns.
+    pub fn start(config: Config, page: Page) -> Result<ServerHandle, StartError> {
+        start(config, page, |relay_key| {
+            let mut seed = [0; 32];
+            let mut store = [0; 16];
+            getrandom::fill(&mut seed).map_err(|_| StartError::Randomness)?;
+            getrandom::fill(&mut store).map_err(|_| StartError::Randomness)?;
+            let config = RelayConfig { relay_key, seed, limits: Limits::default() };
+            // Logs are in memory: every start is another life of the store.
+            Ok(Relay::new(config, Incarnation(store)))
+        })
+    }
+}
+
+/// A running relay. Dropping it stops the relay.
+#[derive(Debug)]
+pub struct ServerHandle {
+    local: SocketAddr,
+    pin: Option<[u8; 32]>,
+    shared: Arc<Shared>,
+    hub: HubHandle,
+    events: Receiver<Event>,
+    counts: Arc<Counts>,
+    connections: Arc<AtomicUsize>,
+    loops: Vec<LoopHandle>,
+    brain: Sender<Message>,
+    /// In the order in which they end.
+    threads: Vec<JoinHandle<()>>,
+    brain_thread: Vec<JoinHandle<()>>,
+    _data: DataFolder,
+}
+
+/// Starts with this brain; it is told the relay's key.
+pub(crate) fn start<B: Brain + 'static>(
+    config: Config,
+    page: Page,
+    make_brain: impl FnOnce(LinkKey) -> Result<B, StartError>,
+) -> Result<ServerHandle, StartError> {
+    let mut data = DataFolder::open(&config.data)?;
+    let identity = load_identity(&config, &data)?;
+    let pin = identity.pin;
+    let tls = tls::server_config(identity)?;
+    let secret = LinkSecret::from_bytes(*data.relay_secret()?);
+    let relay_key = secret.public();
+    let invites = InviteFile::open(data.key_file("invites"))?;
+    let keys = Keys { secret, invites, operator: data.operator()?.into() };
+    let store = SqliteStore::open(&data.registry())?;
+    let brain = make_brain(relay_key)?;
+
+    let listener = listen(config.listen)?;
+    let local = listener.local_addr()?;
+    data.say_address(local)?;
+
+    let (events, told, counts) = Events::new();
+    let site = Site { url: config.url, page };
+    let shared = Arc::new(Shared { site, keys, limits: config.limits, events });
+
+    let count = config.threads.or_else(|| std::thread::available_parallelism().ok());
+    let count = count.map_or(1, usize::from).clamp(1, MAX_LOOPS);
+    let prepared = (0..count)
+        .map(|_| event_loop::Prepared::new())
+        .collect::<io::Result<Vec<_>>>()?;
+    let hub = memory::Prepared::new(count);
+    let loops: Vec<LoopHandle> = prepared.iter().map(|loop_| loop_.handle.clone()).collect();
+    let (brain_sender, messages) = bounded(BRAIN_QUEUE);
+    let (registry, jobs) = registry::queue();
+    let clock = Clock::new();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let everyone: Vec<LoopHandle> =
+        loops.iter().cloned().chain([hub.commands_to.clone()]).collect();
+
+    let mut handle = ServerHandle {
+        local,
+        pin,
+        shared: shared.clone(),
+        hub: hub.handle.clone(),
+        events: told,
+        counts,
+        connections: connections.clone(),
+        loops: everyone.clone(),
+        brain: brain_sender.clone(),
+        threads: Vec::new(),
+        brain_thread: Vec::new(),
+        _data: data,
+    };
+    // From here on dropping the handle stops what was started.
+    let thread = brain::Thread { brain, messages, loops: everyone, registry, clock };
+    handle.brain_thread.push(spawn("brain", move || brain::run(thread))?);
+    let (keys, to_brain) = (shared.clone(), brain_sender.clone());
+    handle.brain_thread.push(spawn("registry", move || {
+        registry::run(store, &keys.keys, &jobs, &to_brain);
+    })?);
+    let (shared_with_hub, to_brain) = (shared.clone(), brain_sender.clone());
+    handle.threads.push(spawn("hub", move || {
+        memory::run(&hub, shared_with_hub, to_brain, clock);
+    })?);
+    let mut accepting = Some(Accepting::new(listener, loops));
+    for (index, prepared) in prepared.into_iter().enumerate() {
+        let around = Surroundings {
+            index,
+            shared: shared.clone(),
+            tls: tls.clone(),
+            brain: brain_sender.clone(),
+            clock,
+            count: connections.clone(),
+        };
+        let accepting = accepting.take();
+        handle.threads.push(spawn("loop", move || {
+            // The poll itself failed: its connections end with it.
+            let _failed = event_loop::run(prepared, around, accepting);
+        })?);
+    }
+    Ok(handle)
+}
+
+impl ServerHandle {
+    /// Where it really listens.
+    #[must_use]
+    pub fn local_address(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The relay's static key, which links carry.
+    #[must_use]
+    pub fn relay_key(&self) -> LinkKey {
+        self.shared.keys.secret.public()
+    }
+
+    /// SHA-256 of the certificate in DER, if it is our own: links carry it.
+    #[must_use]
+    pub fn certificate_pin(&self) -> Option<[u8; 32]> {
+        self.pin
+    }
+
+    /// The invite `default`, the same at every start; none once it was revoked.
+    #[must_use]
+    pub fn default_invite(&self) -> Option<Invite> {
+        self.shared.keys.invites.default_invite()
+    }
+
+    /// All invites, in the order of their ids.
+    #[must_use]
+    pub fn invites(&self) -> Vec<Invite> {
+        self.shared.keys.invites.list()
+    }
+
+    /// Makes an invite; it is on the disk when this returns.
+    pub fn create_invite(&self, label: &str) -> Result<Invite, InviteError> {
+        self.shared.keys.invites.create(label)
+    }
+
+    /// Ends an invite: no new link comes up with it. Who is connected stays.
+    pub fn revoke_invite(&self, id: PskId) -> Result<(), InviteError> {
+        self.shared.keys.invites.revoke(id)
+    }
+
+    /// What happens to connections. Events that nobody takes in time are dropped and counted.
+    #[must_use]
+    pub fn events(&self) -> Receiver<Event> {
+        self.events.clone()
+    }
+
+    /// Connections now, those in memory not included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Security events since the start: who was refused.
+    #[must_use]
+    pub fn refusals(&self) -> u64 {
+        self.counts.refused()
+    }
+
+    /// Events that the console was too slow for.
+    #[must_use]
+    pub fn untold_events(&self) -> u64 {
+        self.counts.untold()
+    }
+
+    /// Connects a member in the same process, the operator's console: it goes through the same
+    /// handshake and the same frames as one that comes over a socket. `None` while stopping.
+    #[must_use]
+    pub fn connect_in_memory(&self) -> Option<MemoryLink> {
+        self.hub.connect(&self.shared)
+    }
+
+    /// Stops: every connection is told, and all threads have ended when this returns.
+    pub fn shutdown(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        for handle in &self.loops {
+            handle.command(vec![Command::Stop]);
+        }
+        self.threads.drain(..).for_each(ended);
+        // The brain outlives the loops: what they said last is handled.
+        let _ended_already = self.brain.send(Message::Stop);
+        self.brain_thread.drain(..).for_each(ended);
+    }
+}
+
+impl Drop for ServerHandle {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn ended(thread: JoinHandle<()>) {
+    // A thread that panicked has ended, too; the panic was reported where it happened.
+    let _panicked = thread.join();
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(format!("relay-{name}")).spawn(run)
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::AddressInUse(address),
+        _ => StartError::CannotListen { address, source },
+    })
+}

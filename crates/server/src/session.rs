@@ -1,0 +1,196 @@
+//! One link as its relay sees it: records in, requests out. Sockets and channels are somebody
+//! else's; a connection in memory runs through exactly this.
+
+use crate::data::InviteFile;
+use undertone_relay::Standing;
+use undertone_wire::codec::{self, Malformed};
+use undertone_wire::frame::Request;
+use undertone_wire::ids::LinkKey;
+use undertone_wire::limits::{MAX_FRAME, MAX_FRAME_UNREGISTERED};
+use undertone_wire::link::{
+    self, AwaitFinish, LinkError, LinkSecret, MAX_PLAINTEXT, Psk, PskId, Refusal, Responder,
+    SUBPROTOCOL, Transport,
+};
+use undertone_wire::stream::FrameReader;
+use zeroize::Zeroizing;
+
+/// What the relay proves and asks for.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    pub(crate) secret: LinkSecret,
+    pub(crate) invites: InviteFile,
+    pub(crate) operator: Operator,
+}
+
+/// The operator's key, and the pre-shared key that goes with it and is in no list of invites.
+#[derive(Debug)]
+pub(crate) struct Operator {
+    pub(crate) key: LinkKey,
+    pub(crate) psk_id: PskId,
+    pub(crate) psk: Psk,
+}
+
+impl Keys {
+    fn psk(&self, id: PskId) -> Option<Psk> {
+        if id == self.operator.psk_id {
+            return Some(self.operator.psk.clone());
+        }
+        self.invites.psk(id)
+    }
+
+    /// What a device with this key may do.
+    pub(crate) fn standing(&self, peer: LinkKey) -> Standing {
+        if peer == self.operator.key { Standing::Operator } else { Standing::Member }
+    }
+}
+
+/// Why a session cannot go on. Texts name no key and no content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SessionError {
+    /// Message 1 names a pre-shared key that is not, or no longer, ours.
+    #[error("unknown invite")]
+    UnknownInvite,
+    /// The link failed.
+    #[error("{0}")]
+    Link(#[from] LinkError),
+    /// What came through the link is no frame.
+    #[error("a frame is malformed or too long")]
+    Frame,
+    /// The system gave no random bytes.
+    #[error("no random bytes for a handshake")]
+    Randomness,
+}
+
+impl From<Malformed> for SessionError {
+    fn from(_: Malformed) -> Self {
+        Self::Frame
+    }
+}
+
+impl SessionError {
+    /// The hint that the peer gets.
+    pub(crate) fn refusal(self) -> Refusal {
+        match self {
+            Self::UnknownInvite => Refusal::UnknownInvite,
+            Self::Link(LinkError::WrongPskOrTampered) => Refusal::PskMismatch,
+            Self::Link(LinkError::VersionUnsupported) => Refusal::VersionUnsupported,
+            Self::Randomness => Refusal::ShuttingDown,
+            Self::Link(_) | Self::Frame => Refusal::Malformed,
+        }
+    }
+}
+
+/// What a record led to.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// This record must be sent.
+    Answer(Vec<u8>),
+    /// The link stands.
+    Open(Opened),
+    /// Requests may be ready.
+    Data,
+}
+
+/// A link that stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opened {
+    /// The key that the device proved.
+    pub(crate) peer: LinkKey,
+    /// Names this handshake and no other.
+    pub(crate) handshake_hash: [u8; 32],
+}
+
+enum State {
+    Hello(Box<Responder>),
+    Finish(Box<AwaitFinish>, PskId),
+    Open(Box<Transport>),
+    /// A step failed, or is being made.
+    Ended,
+}
+
+/// One link, from its first record on.
+pub(crate) struct RecordSession {
+    state: State,
+    frames: FrameReader,
+    max_frame: usize,
+}
+
+impl RecordSession {
+    /// Ready for message 1 from a device that offered these subprotocols.
+    pub(crate) fn new<S: AsRef<str>>(offered: &[S], keys: &Keys) -> Result<Self, SessionError> {
+        let mut seed = Zeroizing::new([0; 32]);
+        getrandom::fill(seed.as_mut()).map_err(|_| SessionError::Randomness)?;
+        let offered: Vec<&str> = offered.iter().map(AsRef::as_ref).collect();
+        let prologue = link::prologue(&offered, SUBPROTOCOL);
+        let responder = Responder::new(&prologue, &keys.secret, &seed)?;
+        let state = State::Hello(Box::new(responder));
+        Ok(Self { state, frames: FrameReader::default(), max_frame: MAX_FRAME_UNREGISTERED })
+    }
+
+    /// Whether the link stands.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// Whether the device has an answer to its first message, and has not proved anything yet.
+    pub(crate) fn awaits_proof(&self) -> bool {
+        matches!(self.state, State::Finish(..))
+    }
+
+    /// From now on frames of full length are taken.
+    pub(crate) fn registered(&mut self) {
+        self.max_frame = MAX_FRAME;
+    }
+
+    /// Takes one record. After an error nothing more is taken.
+    pub(crate) fn receive(&mut self, record: &[u8], keys: &Keys) -> Result<Heard, SessionError> {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Hello(responder) => {
+                let device = responder.hello(record)?;
+                let id = device.psk_id();
+                let psk = keys.psk(id).ok_or(SessionError::UnknownInvite)?;
+                let (next, answer) = device.answer(&psk)?;
+                self.state = State::Finish(Box::new(next), id);
+                Ok(Heard::Answer(answer))
+            }
+            State::Finish(device, id) => {
+                let transport = device.finish(record)?;
+                keys.invites.count_use(id);
+                let (peer, handshake_hash) = (transport.peer(), transport.handshake_hash());
+                self.state = State::Open(Box::new(transport));
+                Ok(Heard::Open(Opened { peer, handshake_hash }))
+            }
+            State::Open(mut transport) => {
+                transport.open(record, self.frames.buffer())?;
+                self.state = State::Open(transport);
+                Ok(Heard::Data)
+            }
+            State::Ended => Err(LinkError::Poisoned.into()),
+        }
+    }
+
+    /// The next request that has arrived whole.
+    pub(crate) fn next_request(&mut self) -> Result<Option<Request>, SessionError> {
+        let frame = self.frames.next_frame(self.max_frame)?;
+        Ok(frame.map(codec::decode).transpose()?)
+    }
+
+    /// Seals a stream of frames into as few records as they fit in; `begin` is told each record's
+    /// size before it is appended to `out`.
+    pub(crate) fn seal(
+        &mut self,
+        stream: &[u8],
+        now_mono_ms: u64,
+        out: &mut Vec<u8>,
+        mut begin: impl FnMut(usize, &mut Vec<u8>),
+    ) -> Result<(), SessionError> {
+        let State::Open(transport) = &mut self.state else {
+            return Err(LinkError::Poisoned.into());
+        };
+        for part in stream.chunks(MAX_PLAINTEXT) {
+            begin(part.len() + link::OVERHEAD, out);
+            transport.seal(part, now_mono_ms, out)?;
+        }
+        Ok(())
+    }
+}
