@@ -4,7 +4,7 @@ use crate::api::{Table, Write};
 use crate::mls::StepKey;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
-use hmac::{Hmac, Mac as _};
+use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -27,7 +27,7 @@ impl SealKey {
     }
 
     fn part(&self, purpose: &[u8]) -> Zeroizing<[u8; 32]> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes any key length");
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.0).expect("HMAC takes any key length");
         mac.update(purpose);
         Zeroizing::new(mac.finalize().into_bytes().into())
     }
@@ -37,7 +37,7 @@ impl SealKey {
     pub fn row_key(&self, table: Table, name: &[u8]) -> [u8; 32] {
         let key = self.part(b"undertone row names v1");
         let mut mac =
-            Hmac::<Sha256>::new_from_slice(&*key).expect("HMAC takes any key length");
+            <Hmac<Sha256> as Mac>::new_from_slice(&*key).expect("HMAC takes any key length");
         mac.update(&[table as u8]);
         mac.update(name);
         mac.finalize().into_bytes().into()

@@ -8,12 +8,12 @@ const AAD: &[u8] = b"entry";
 
 fn inbox() -> (InboxSecret, Vec<u8>) {
     let secret = InboxSecret::generate(&StepKey::new([1; 32]), b"inbox");
-    let public = secret.public().unwrap();
+    let public = secret.public().expect("a seed has a public key");
     (secret, public)
 }
 
 fn sealed(public: &[u8]) -> Vec<u8> {
-    seal(public, INFO, AAD, b"request", &StepKey::new([2; 32])).unwrap()
+    seal(public, INFO, AAD, b"request", &StepKey::new([2; 32])).expect("a good key")
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! What groups do: who reads what, what commits carry, what is refused.
 
-mod mls_scene;
-
-use mls_scene::{Device, GROUP, pair};
+use crate::scene::{Device, GROUP, pair};
 use undertone_engine::mls::{
     Error, Group, MAX_ADDS, Plan, Suite, delete_key_package, inspect_key_package, key_package,
 };
@@ -248,7 +246,7 @@ fn a_deleted_key_package_opens_no_welcome() {
     let (a, b) = (Device::new("alice", suite), Device::new("bob", suite));
     let package = b.key_package();
     let mut ga = a.create();
-    let staged = a.stage(&mut ga, Plan { add: &[package.clone()], ..Plan::default() });
+    let staged = a.stage(&mut ga, Plan { add: std::slice::from_ref(&package), ..Plan::default() });
     delete_key_package(&b.provider, &package).unwrap();
     let joined = Group::join(&b.provider, &staged.welcome.unwrap(), None);
     assert_eq!(joined.err(), Some(Error::NotForUs));

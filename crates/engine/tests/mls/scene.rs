@@ -1,5 +1,4 @@
 //! A scene: devices with a store of their own, each step's randomness decided by a counter.
-#![allow(dead_code, reason = "every test binary uses another part of the scene")]
 
 use std::collections::BTreeMap;
 use undertone_engine::mls::{
@@ -7,22 +6,22 @@ use undertone_engine::mls::{
     Suite, key_package,
 };
 
-pub const PSK_ID: &[u8] = b"lobby";
-pub const PSK: [u8; 32] = [7; 32];
-pub const GROUP: &[u8] = b"a group";
+pub(crate) const PSK_ID: &[u8] = b"lobby";
+pub(crate) const PSK: [u8; 32] = [7; 32];
+pub(crate) const GROUP: &[u8] = b"a group";
 
 /// One device: its provider, what it has made durable, and how many steps it has taken.
-pub struct Device {
-    pub name: String,
-    pub suite: Suite,
-    pub provider: Provider,
-    pub signer: Signer,
-    pub store: BTreeMap<Vec<u8>, Vec<u8>>,
+pub(crate) struct Device {
+    pub(crate) name: String,
+    pub(crate) suite: Suite,
+    pub(crate) provider: Provider,
+    pub(crate) signer: Signer,
+    pub(crate) store: BTreeMap<Vec<u8>, Vec<u8>>,
     steps: u64,
 }
 
 impl Device {
-    pub fn new(name: &str, suite: Suite) -> Self {
+    pub(crate) fn new(name: &str, suite: Suite) -> Self {
         let mut provider = Provider::new();
         provider.begin(step_key(name, 0));
         let signer = Signer::generate(&provider, suite.scheme()).expect("a step is open");
@@ -33,13 +32,13 @@ impl Device {
     }
 
     /// Begins the next step, with fresh randomness.
-    pub fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         self.steps += 1;
         self.provider.begin(step_key(&self.name, self.steps));
     }
 
     /// Makes everything since the last time durable, as one set, and begins the next step.
-    pub fn commit(&mut self) -> usize {
+    pub(crate) fn commit(&mut self) -> usize {
         let writes = self.provider.take_writes();
         let count = writes.len();
         for (key, row) in writes {
@@ -53,52 +52,52 @@ impl Device {
     }
 
     /// Loses everything that was not made durable.
-    pub fn crash(&mut self) {
+    pub(crate) fn crash(&mut self) {
         let provider = Provider::load(self.store.clone());
         provider.watch().adopt(self.provider.watch());
         self.provider = provider;
         self.step();
     }
 
-    pub fn load(&self) -> Group {
+    pub(crate) fn load(&self) -> Group {
         Group::load(&self.provider, GROUP).expect("rows are whole").expect("the group is here")
     }
 
-    pub fn key_package(&self) -> Vec<u8> {
+    pub(crate) fn key_package(&self) -> Vec<u8> {
         let name = self.name.as_bytes();
         key_package(&self.provider, self.suite, &self.signer, name, false).expect("a step is open")
     }
 
-    pub fn create(&self) -> Group {
+    pub(crate) fn create(&self) -> Group {
         let name = self.name.as_bytes();
         Group::create(&self.provider, self.suite, &self.signer, name, GROUP, b"roster 1")
             .expect("a group of one")
     }
 
-    pub fn stage(&self, group: &mut Group, plan: Plan<'_>) -> StagedOwn {
+    pub(crate) fn stage(&self, group: &mut Group, plan: Plan<'_>) -> StagedOwn {
         group.stage_commit(&self.provider, &self.signer, plan).expect("the plan is allowed")
     }
 
-    pub fn join(&self, welcome: &[u8]) -> Group {
+    pub(crate) fn join(&self, welcome: &[u8]) -> Group {
         Group::join(&self.provider, welcome, None).expect("the Welcome is good")
     }
 
-    pub fn say(&self, group: &mut Group, text: &[u8]) -> Vec<u8> {
+    pub(crate) fn say(&self, group: &mut Group, text: &[u8]) -> Vec<u8> {
         group.encrypt(&self.provider, &self.signer, text, b"").expect("a member may speak")
     }
 
-    pub fn read(&self, group: &mut Group, message: &[u8]) -> Result<Application, Error> {
+    pub(crate) fn read(&self, group: &mut Group, message: &[u8]) -> Result<Application, Error> {
         match group.process(&self.provider, message, None)? {
             Processed::Application(text) => Ok(text),
             Processed::Commit(_) => panic!("a commit came where a text was expected"),
         }
     }
 
-    pub fn receive(&self, group: &mut Group, commit: &[u8]) -> Result<Received, Error> {
+    pub(crate) fn receive(&self, group: &mut Group, commit: &[u8]) -> Result<Received, Error> {
         self.receive_with(group, commit, None)
     }
 
-    pub fn receive_with(
+    pub(crate) fn receive_with(
         &self,
         group: &mut Group,
         commit: &[u8],
@@ -110,13 +109,13 @@ impl Device {
         }
     }
 
-    pub fn follow(&self, group: &mut Group, commit: &[u8]) {
+    pub(crate) fn follow(&self, group: &mut Group, commit: &[u8]) {
         let received = self.receive(group, commit).expect("the commit is good");
         group.merge(&self.provider, received).expect("the commit leads on from here");
     }
 }
 
-pub fn step_key(name: &str, step: u64) -> StepKey {
+pub(crate) fn step_key(name: &str, step: u64) -> StepKey {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&step.to_be_bytes());
     bytes[8..8 + name.len()].copy_from_slice(name.as_bytes());
@@ -124,7 +123,7 @@ pub fn step_key(name: &str, step: u64) -> StepKey {
 }
 
 /// Two members in epoch 1.
-pub fn pair(suite: Suite) -> (Device, Group, Device, Group) {
+pub(crate) fn pair(suite: Suite) -> (Device, Group, Device, Group) {
     let (a, b) = (Device::new("alice", suite), Device::new("bob", suite));
     let mut ga = a.create();
     let staged = a.stage(&mut ga, Plan { add: &[b.key_package()], ..Plan::default() });
@@ -134,7 +133,7 @@ pub fn pair(suite: Suite) -> (Device, Group, Device, Group) {
 }
 
 /// Two members in epoch 1 of a group that asks for the pre-shared key.
-pub fn pair_with_psk(suite: Suite) -> (Device, Group, Device, Group) {
+pub(crate) fn pair_with_psk(suite: Suite) -> (Device, Group, Device, Group) {
     let (a, b) = (Device::new("alice", suite), Device::new("bob", suite));
     a.provider.store_psk(PSK_ID, &PSK).expect("the row fits");
     let mut ga = a.create();

@@ -1,10 +1,7 @@
 //! Everything random comes from the step: the same keys give the same bytes, no key gives nothing.
 
-mod mls_scene;
-
-use mls_scene::{Device, GROUP, PSK, PSK_ID, pair_with_psk};
+use crate::scene::{Device, GROUP, PSK, PSK_ID, pair_with_psk};
 use sha2::{Digest as _, Sha256};
-use std::process::Command;
 use undertone_engine::mls::{Error, Group, Plan, Provider, Scheme, Signer, Suite, key_package};
 
 const CHILD: &str = "UNDERTONE_TEST_WIRE_OF";
@@ -44,10 +41,11 @@ fn the_same_steps_give_the_same_bytes_in_one_process() {
 }
 
 #[test]
+#[expect(clippy::disallowed_types, reason = "another process has other addresses and hash seeds")]
 fn the_same_steps_give_the_same_bytes_in_another_process() {
     for suite in Suite::ALL {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["child_prints_its_wire", "--exact", "--nocapture"])
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["randomness::child_prints_its_wire", "--exact", "--nocapture"])
             .env(CHILD, suite.code().to_string())
             .output()
             .unwrap();
@@ -58,6 +56,7 @@ fn the_same_steps_give_the_same_bytes_in_another_process() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the parent says which suite")]
 fn child_prints_its_wire() {
     if let Ok(code) = std::env::var(CHILD) {
         let suite = Suite::from_code(code.parse().unwrap()).unwrap();
@@ -69,7 +68,7 @@ fn child_prints_its_wire() {
 fn another_step_key_gives_other_bytes() {
     let texts = [1, 2].map(|step| {
         let (mut a, mut ga, ..) = pair_with_psk(Suite::Classic);
-        a.provider.begin(mls_scene::step_key("other", step));
+        a.provider.begin(crate::scene::step_key("other", step));
         a.say(&mut ga, b"text")
     });
     assert_ne!(texts[0], texts[1]);

@@ -1,8 +1,6 @@
 //! All of a step's changes leave as one set; what was not made durable never happened.
 
-mod mls_scene;
-
-use mls_scene::{Device, GROUP, PSK, PSK_ID, pair};
+use crate::scene::{Device, GROUP, PSK, PSK_ID, pair};
 use undertone_engine::mls::{Error, Group, Plan, Provider, Suite};
 
 #[test]
@@ -200,7 +198,7 @@ fn epochs_that_are_over_leave_no_row_behind() {
 
 #[test]
 fn a_damaged_row_is_named_and_never_a_panic() {
-    let (mut a, _, ..) = pair(Suite::Classic);
+    let (mut a, ..) = pair(Suite::Classic);
     a.commit();
     for key in a.store.keys() {
         for damage in [|row: &mut Vec<u8>| row[0] ^= 1, |row: &mut Vec<u8>| row.push(0)] {

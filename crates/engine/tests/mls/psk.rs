@@ -1,8 +1,6 @@
 //! A group that asks for a pre-shared key: nobody joins or commits without it.
 
-mod mls_scene;
-
-use mls_scene::{Device, PSK, PSK_ID, pair, pair_with_psk};
+use crate::scene::{Device, PSK, PSK_ID, pair, pair_with_psk};
 use undertone_engine::mls::{Error, Group, Plan, Suite};
 
 const WITH_PSK: Plan<'_> =

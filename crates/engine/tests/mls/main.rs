@@ -1,0 +1,16 @@
+//! MLS groups driven from steps: what they do, what they refuse, what they leave behind.
+
+#[cfg(test)]
+mod groups;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod psk;
+#[cfg(test)]
+mod randomness;
+#[cfg(test)]
+mod scene;
+#[cfg(test)]
+mod sizes;
+#[cfg(test)]
+mod write_sets;
