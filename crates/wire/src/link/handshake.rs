@@ -17,6 +17,7 @@ pub const MAX_HANDSHAKE_MESSAGE: usize = 512;
 const PSK_LOCATION: u8 = 2;
 
 /// The device's side, after message 1 was made.
+#[derive(Debug)]
 pub struct Initiator {
     handshake: HandshakeState,
     relay_pin: LinkKey,
@@ -70,6 +71,7 @@ impl Initiator {
 }
 
 /// The relay's side, before message 1.
+#[derive(Debug)]
 pub struct Responder {
     handshake: HandshakeState,
 }
@@ -95,6 +97,7 @@ impl Responder {
 }
 
 /// The relay's side, while it looks for the pre-shared key.
+#[derive(Debug)]
 pub struct AwaitPsk {
     handshake: HandshakeState,
     psk_id: PskId,
@@ -118,6 +121,7 @@ impl AwaitPsk {
 }
 
 /// The relay's side, after message 2.
+#[derive(Debug)]
 pub struct AwaitFinish {
     handshake: HandshakeState,
 }

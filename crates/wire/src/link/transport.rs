@@ -38,6 +38,7 @@ const DATA: u8 = 0;
 const DATA_THEN_REKEY: u8 = 1;
 
 /// An established link.
+#[derive(Debug)]
 pub struct Transport {
     /// `None` once something failed; the keys are gone then.
     noise: Option<TransportState>,
@@ -81,8 +82,8 @@ impl Transport {
     /// Appends exactly one record with this data to `out`; after an error `out` is as before.
     ///
     /// `now_mono_ms` decides whether the key is due for a change. No memory is allocated while
-    /// `out` has room for twice the data and [`OVERHEAD`]: the data stands behind the record
-    /// while it is sealed.
+    /// `out` has room for twice the data and [`OVERHEAD`] + 1 bytes: the data stands behind the
+    /// record while it is sealed.
     pub fn seal(
         &mut self,
         plaintext: &[u8],
@@ -133,7 +134,7 @@ impl Transport {
 }
 
 /// How much one key was used. Both sides count the same, so that each sees when a change is due.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(super) struct KeyUse {
     pub(super) records: u64,
     pub(super) bytes: u64,

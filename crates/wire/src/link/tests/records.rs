@@ -132,12 +132,13 @@ fn a_record_too_short_for_a_flag_is_malformed() {
 fn sealing_and_opening_allocate_nothing_where_there_is_room() {
     let (mut device, mut relay) = connected();
     let data = [7; 1000];
-    let mut sealed = Vec::with_capacity(2 * (data.len() + OVERHEAD));
-    let mut opened = Vec::with_capacity(data.len() + 1);
-    let before = (sealed.as_ptr(), opened.as_ptr());
+    let mut sealed = Vec::with_capacity(2 * data.len() + OVERHEAD + 1);
+    let mut opened = Vec::with_capacity(data.len() + 5);
+    let before = (sealed.as_ptr(), sealed.capacity(), opened.as_ptr(), opened.capacity());
     device.seal(&data, 0, &mut sealed).unwrap();
     relay.open(&sealed, &mut opened).unwrap();
-    assert_eq!((sealed.as_ptr(), opened.as_ptr()), before);
+    let after = (sealed.as_ptr(), sealed.capacity(), opened.as_ptr(), opened.capacity());
+    assert_eq!(after, before);
 }
 
 #[test]
