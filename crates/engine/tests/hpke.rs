@@ -1,5 +1,8 @@
 //! The seal of an inbox.
 
+use hpke_rs::{Hpke, HpkePrivateKey, Mode};
+use hpke_rs_crypto::types::{AeadAlgorithm, KdfAlgorithm, KemAlgorithm};
+use hpke_rs_rust_crypto::HpkeRustCrypto;
 use undertone_engine::hpke::{Error, INBOX_KEY, InboxSecret, SEAL_OVERHEAD, open, seal};
 use undertone_engine::mls::StepKey;
 
@@ -10,6 +13,16 @@ fn inbox() -> (InboxSecret, Vec<u8>) {
     let secret = InboxSecret::generate(&StepKey::new([1; 32]), b"inbox");
     let public = secret.public().expect("a seed has a public key");
     (secret, public)
+}
+
+/// The same suite in the library, which draws for itself and accepts a zero share.
+fn library() -> Hpke<HpkeRustCrypto> {
+    Hpke::new(
+        Mode::Base,
+        KemAlgorithm::XWingDraft06,
+        KdfAlgorithm::HkdfSha256,
+        AeadAlgorithm::ChaCha20Poly1305,
+    )
 }
 
 fn sealed(public: &[u8]) -> Vec<u8> {
@@ -64,9 +77,20 @@ fn what_is_no_key_is_refused() {
 
 #[test]
 fn a_sender_that_contributes_nothing_to_x25519_is_refused() {
+    use x_wing::Decapsulate as _;
     let (secret, public) = inbox();
-    let mut entry = sealed(&public);
-    entry[1_088..1_120].fill(0);
+    let mut encapsulated = sealed(&public);
+    encapsulated.truncate(1_120);
+    encapsulated[1_088..].fill(0);
+    // What such a sender would have computed: X-Wing over a zero share, as its first drafts did.
+    let ciphertext = x_wing::Ciphertext::try_from(encapsulated.as_slice()).unwrap();
+    let shared = x_wing::DecapsulationKey::from(*secret.as_bytes()).decapsulate(&ciphertext);
+    let mut context = library().key_schedule(&shared, INFO, &[], &[]).unwrap();
+    let ciphertext = context.seal(AAD, b"request").unwrap();
+    let key = HpkePrivateKey::new(secret.as_bytes().to_vec());
+    let lenient = library().open(&encapsulated, &key, INFO, AAD, &ciphertext, None, None, None);
+    assert_eq!(lenient.unwrap(), b"request", "well made, but for the point");
+    let entry = [encapsulated, ciphertext].concat();
     assert_eq!(open(&secret, INFO, AAD, &entry), Err(Error::Open));
 }
 
@@ -83,20 +107,11 @@ fn the_same_step_and_entry_give_the_same_bytes_and_any_other_does_not() {
 
 #[test]
 fn the_library_opens_what_we_seal() {
-    use hpke_rs::{Hpke, HpkePrivateKey, Mode};
-    use hpke_rs_crypto::types::{AeadAlgorithm, KdfAlgorithm, KemAlgorithm};
-    use hpke_rs_rust_crypto::HpkeRustCrypto;
     let (secret, public) = inbox();
     let entry = sealed(&public);
-    let library = Hpke::<HpkeRustCrypto>::new(
-        Mode::Base,
-        KemAlgorithm::XWingDraft06,
-        KdfAlgorithm::HkdfSha256,
-        AeadAlgorithm::ChaCha20Poly1305,
-    );
     let (encapsulated, ciphertext) = entry.split_at(1_120);
     let key = HpkePrivateKey::new(secret.as_bytes().to_vec());
-    let opened = library.open(encapsulated, &key, INFO, AAD, ciphertext, None, None, None);
+    let opened = library().open(encapsulated, &key, INFO, AAD, ciphertext, None, None, None);
     assert_eq!(opened.unwrap(), b"request");
 }
 

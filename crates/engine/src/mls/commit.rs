@@ -53,6 +53,7 @@ impl Group {
         signer: &Signer,
         plan: Plan<'_>,
     ) -> Result<StagedOwn, Error> {
+        provider.check_step()?;
         self.check_signer(signer)?;
         if self.has_pending() {
             return Err(Error::PendingCommit);

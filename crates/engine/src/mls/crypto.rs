@@ -41,6 +41,10 @@ impl Crypto {
         self.step = None;
     }
 
+    pub(super) const fn is_open(&self) -> bool {
+        self.step.is_some()
+    }
+
     /// The open step's randomness, or an error when none was given.
     fn step(&self) -> Result<&StepKey, CryptoError> {
         self.step.as_ref().ok_or(CryptoError::InsufficientRandomness)

@@ -45,6 +45,7 @@ impl Group {
         if group_id.is_empty() || group_id.len() > MAX_GROUP_ID {
             return Err(invalid("the group's id is too short or too long"));
         }
+        provider.check_step()?;
         let credential = credential_with_key(suite, signer, credential)?;
         let config = shape::create_config(suite, roster)?;
         let id = GroupId::from_slice(group_id);
@@ -134,6 +135,7 @@ impl Group {
         plaintext: &[u8],
         aad: &[u8],
     ) -> Result<Vec<u8>, Error> {
+        provider.check_step()?;
         self.check_signer(signer)?;
         self.atomically(provider, |mls| {
             mls.set_aad(aad.to_vec());

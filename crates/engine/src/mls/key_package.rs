@@ -33,6 +33,7 @@ pub fn key_package(
     credential: &[u8],
     last_resort: bool,
 ) -> Result<Vec<u8>, Error> {
+    provider.check_step()?;
     let credential = credential_with_key(suite, signer, credential)?;
     let mut builder = KeyPackage::builder()
         .key_package_lifetime(shape::lifetime())
@@ -73,6 +74,7 @@ pub(super) fn parse(
     let package = KeyPackageIn::tls_deserialize_exact_bytes(bytes)
         .map_err(invalid)?
         .validate(provider.crypto(), ProtocolVersion::Mls10)?;
+    check_lifetime(&package)?;
     let suite = package.ciphersuite();
     let info = KeyPackageInfo {
         suite: Suite::from_mls(suite).ok_or(Error::UnknownSuite(suite as u16))?,
@@ -80,6 +82,12 @@ pub(super) fn parse(
         last_resort: package.last_resort(),
     };
     Ok((package, info))
+}
+
+/// A lifetime that ends would be judged by each member's own clock, and members would part.
+pub(super) fn check_lifetime(package: &KeyPackage) -> Result<(), Error> {
+    let endless = *package.life_time() == shape::lifetime();
+    endless.then_some(()).ok_or_else(|| invalid("a key package with a lifetime of its own"))
 }
 
 pub(super) fn credential_with_key(

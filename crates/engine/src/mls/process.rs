@@ -3,6 +3,7 @@
 use super::error::{Error, invalid};
 use super::group::Group;
 use super::join::check_psks;
+use super::key_package::check_lifetime;
 use super::provider::Provider;
 use super::shape::{self, Identity, MAX_MESSAGE};
 use openmls::prelude::tls_codec::{DeserializeBytes as _, Serialize as _};
@@ -210,6 +211,7 @@ fn receive(
     for queued in received.staged.queued_proposals() {
         match queued.proposal() {
             Proposal::Add(add) => {
+                check_lifetime(add.key_package())?;
                 received.adds.push(Identity::of(add.key_package().leaf_node())?);
             }
             Proposal::Remove(remove) => received.removes.push(remove.removed().u32()),

@@ -84,6 +84,11 @@ impl Provider {
         Ok(self.rows.delete_psk(id.psk())?)
     }
 
+    /// Refuses what needs randomness while no step is open.
+    pub(super) fn check_step(&self) -> Result<(), Error> {
+        self.crypto.is_open().then_some(()).ok_or(Error::NoRandomness)
+    }
+
     /// Which AEAD keys were used here, and which twice.
     #[cfg(any(test, feature = "watch"))]
     pub fn watch(&self) -> &super::watch::Watch {

@@ -16,7 +16,9 @@ use openmls::schedule::PreSharedKeyId;
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
 use openmls_traits::types::Ciphersuite;
-use undertone_engine::mls::{Error, Group, Plan, ROSTER_EXTENSION, Received, Suite};
+use undertone_engine::mls::{
+    Error, Group, Plan, ROSTER_EXTENSION, Received, Suite, inspect_key_package,
+};
 
 /// A member with openmls's own provider, and no rules but the standard's.
 struct Mallory {
@@ -277,6 +279,25 @@ fn an_external_commit_from_a_leaked_group_info_is_refused() {
             .unwrap();
         refused(&mut alice, &mut group, &mut mallory, &wire(bundle.commit()));
     }
+}
+
+#[test]
+fn a_key_package_that_ends_is_refused_whatever_the_clock_says() {
+    let (mut alice, mut group, mut mallory) = with_mallory(Suite::Classic);
+    let outsider = OpenMlsRustCrypto::default();
+    let (signer, credential) = identity(Suite::Classic, b"carol");
+    let package = KeyPackage::builder()
+        .leaf_node_capabilities(raw_capabilities(raw_suite(Suite::Classic)))
+        .key_package_lifetime(Lifetime::init(0, u64::MAX - 1))
+        .build(raw_suite(Suite::Classic), &outsider, &signer, credential)
+        .unwrap();
+    let package = package.key_package().clone();
+    let bytes = package.tls_serialize_detached().unwrap();
+    let inspected = inspect_key_package(&alice.provider, &bytes);
+    assert!(matches!(inspected, Err(Error::Invalid(_))), "{inspected:?}");
+    let (commit, ..) =
+        mallory.group.add_members(&mallory.provider, &mallory.signer, &[package]).unwrap();
+    refused(&mut alice, &mut group, &mut mallory, &wire(&commit));
 }
 
 #[test]

@@ -91,15 +91,19 @@ fn without_a_step_nothing_is_made() {
         a.provider.take_writes();
         let generated = Signer::generate(&a.provider, suite.scheme());
         assert_eq!(generated.err(), Some(Error::NoRandomness));
-        assert!(key_package(&a.provider, suite, &a.signer, b"alice", false).is_err());
-        assert!(Group::create(&a.provider, suite, &a.signer, b"a", b"new", b"").is_err());
-        assert!(ga.encrypt(&a.provider, &a.signer, b"text", b"").is_err());
+        let package = key_package(&a.provider, suite, &a.signer, b"alice", false);
+        assert_eq!(package.err(), Some(Error::NoRandomness));
+        let group = Group::create(&a.provider, suite, &a.signer, b"a", b"new", b"");
+        assert_eq!(group.err(), Some(Error::NoRandomness));
+        let text = ga.encrypt(&a.provider, &a.signer, b"text", b"");
+        assert_eq!(text, Err(Error::NoRandomness));
         for plan in [
             Plan::default(),
             Plan { psk: Some(PSK_ID), ..Plan::default() },
             Plan { add: &add, ..Plan::default() },
         ] {
-            assert!(ga.stage_commit(&a.provider, &a.signer, plan).is_err());
+            let staged = ga.stage_commit(&a.provider, &a.signer, plan);
+            assert_eq!(staged, Err(Error::NoRandomness));
         }
         assert!(!a.provider.is_dirty(), "and nothing is left behind");
         a.step();
