@@ -392,6 +392,9 @@ pub enum CommandError {
         /// What it may have.
         max: usize,
     },
+    /// Nobody else is there to read it.
+    #[error("nobody else is here")]
+    Nobody,
     /// Not registered yet.
     #[error("not joined yet")]
     NotJoined,

@@ -1,13 +1,33 @@
 //! The brain of a client: everything it knows and decides.
 
-use crate::api::{Input, Step, Write};
-use crate::mls::StepKey;
+use crate::api::{Command, CommandError, Conversation, EventKind, Input, Step, Trouble, Who};
+use crate::core::{Ask, Core, Cx, Profile, SessionAsk};
+use crate::direct::{Chats, Then, Wanted};
+use crate::hpke::InboxSecret;
+use crate::identity::{Identity, direct_suites};
+use crate::lobby::Lobby;
+use crate::mls::{Provider, Signer, StepKey, Suite, key_package};
+use crate::notes::{Body, Note};
+use crate::people::{Contact, People};
 use crate::seal::SealKey;
-use undertone_wire::account::{AccountKind, Fingerprint};
-use undertone_wire::ids::ClientId;
+use minicbor::{Decode, Encode};
+use std::collections::BTreeMap;
+use undertone_wire::account::{AccountKind, AccountSecret, Fingerprint, RegistrationContext};
+use undertone_wire::codec::{self, Blob, List};
+use undertone_wire::frame::{Code, KeyPackage, Present, Reply, Request, Who as WireWho};
+use undertone_wire::ids::{ClientId, Incarnation, LogId};
+use undertone_wire::invite::Invite;
 use undertone_wire::link::LinkSecret;
+use undertone_wire::lobby::LobbySecret;
 use undertone_wire::name::Name;
 use undertone_wire::time::Now;
+use zeroize::Zeroizing;
+
+/// Key packages given to the relay at once, beside the last resort: chats others start while one
+/// is away. They cost 2.6 KB each.
+const PACKAGES: usize = 4;
+/// New ones are published when no more are left.
+const PACKAGES_LOW: u32 = 1;
 
 /// What a new profile starts from.
 #[derive(Debug, Clone)]
@@ -37,10 +57,53 @@ pub enum EngineError {
     Keys,
 }
 
+/// What is made once and never changes.
+#[derive(Encode, Decode)]
+#[cbor(array)]
+struct KeysRow {
+    #[n(0)]
+    version: u16,
+    #[n(1)]
+    client_id: ClientId,
+    #[n(2)]
+    ecdsa: bool,
+    #[n(3)]
+    #[cbor(with = "minicbor::bytes")]
+    account: [u8; 32],
+    #[n(4)]
+    #[cbor(with = "minicbor::bytes")]
+    link: [u8; 32],
+    #[n(5)]
+    #[cbor(with = "minicbor::bytes")]
+    inbox: [u8; 32],
+    #[n(6)]
+    signers: Vec<SignerRow>,
+    #[n(7)]
+    invite: String,
+    #[n(8)]
+    operator: bool,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(array)]
+struct SignerRow {
+    #[n(0)]
+    suite: u16,
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    secret: Vec<u8>,
+}
+
+/// The version of all rows together.
+const VERSION: u16 = 1;
+
 /// One account at one relay.
 #[derive(Debug)]
 pub struct Engine {
-    link: LinkSecret,
+    core: Core,
+    lobby: Option<Lobby>,
+    chats: Chats,
+    invite: String,
 }
 
 impl Engine {
@@ -51,8 +114,35 @@ impl Engine {
         now: Now,
         key: StepKey,
     ) -> Result<(Self, Step), EngineError> {
-        let _ = (setup, seal, now, key);
-        Err(EngineError::Keys)
+        let invite = Invite::parse(&setup.link).map_err(|_| EngineError::Link)?;
+        let mut provider = Provider::new();
+        provider.begin(key.clone());
+        let identity =
+            Identity::generate(setup.account, &provider, &key).ok_or(EngineError::Keys)?;
+        let operator_account = setup.operator.then(|| identity.account.public().hash());
+        let profile = Profile {
+            name: setup.operator.then(Name::operator),
+            registered: false,
+            card_version: 1,
+            store: None,
+            inbox_read: 0,
+            packages_left: 0,
+        };
+        let keys = keys_row(&identity, &setup);
+        let operator_hash = match operator_account {
+            Some(hash) => hash.0.first_chunk().copied(),
+            None => operator_of(&invite),
+        };
+        let people = People::new(operator_hash);
+        let mut core = Core::new(identity, profile, provider, seal, people);
+        let mut step = Step::default();
+        let mut cx = Cx { core: &mut core, step: &mut step, now, key: &key, tag: None, draws: 0 };
+        cx.put(b"keys", &keys);
+        cx.put_profile();
+        let lobby = load_lobby(&cx, &invite, &BTreeMap::new())?;
+        let mut engine = Self { core, lobby, chats: Chats::default(), invite: setup.link };
+        engine.finish(&mut step, &key);
+        Ok((engine, step))
     }
 
     /// Loads a profile from all rows of [`crate::api::Table::State`].
@@ -60,54 +150,692 @@ impl Engine {
         rows: impl IntoIterator<Item = ([u8; 32], Vec<u8>)>,
         seal: SealKey,
     ) -> Result<Self, EngineError> {
-        let _ = (rows.into_iter().count(), seal);
-        Err(EngineError::Keys)
+        let mut named = BTreeMap::new();
+        let mut mls = Vec::new();
+        for (key, sealed) in rows {
+            let (name, value) = seal.open(&key, &sealed)?;
+            match name.strip_prefix(MLS_ROWS) {
+                Some(name) => mls.push((name.to_vec(), value.to_vec())),
+                None => drop(named.insert(name, value)),
+            }
+        }
+        let keys: KeysRow = row(&named, b"keys").ok_or(EngineError::Profile("keys"))?;
+        if keys.version != VERSION {
+            return Err(EngineError::Profile("version"));
+        }
+        let profile: Profile = row(&named, b"profile").ok_or(EngineError::Profile("profile"))?;
+        let identity = identity_of(&keys).ok_or(EngineError::Profile("identity"))?;
+        let invite = Invite::parse(&keys.invite).map_err(|_| EngineError::Link)?;
+        let operator = if keys.operator {
+            identity.account.public().hash().0.first_chunk().copied()
+        } else {
+            operator_of(&invite)
+        };
+        let mut people = People::new(operator);
+        for contact in rows_under::<Contact>(&named, b"contact/") {
+            people.remember(contact.ok_or(EngineError::Profile("contact"))?.1);
+        }
+        let provider = Provider::load(mls);
+        let mut core = Core::new(identity, profile, provider, seal, people);
+        core.load_marks(&named);
+        let mut step = Step::default();
+        // Loading draws nothing at random; the key is never used.
+        let key = StepKey::new([0; 32]);
+        let now = Now::default();
+        let cx = Cx { core: &mut core, step: &mut step, now, key: &key, tag: None, draws: 0 };
+        let chats = Chats::load(&cx, &named).ok_or(EngineError::Profile("chats"))?;
+        let lobby = load_lobby(&cx, &invite, &named)?;
+        Ok(Self { core, lobby, chats, invite: keys.invite.clone() })
     }
 
     /// Takes one input and says what follows. Commit `writes` in one transaction; only then
     /// perform `sends` and show `events`. When the transaction fails, drop the engine and load it
     /// again from the store.
     pub fn handle(&mut self, input: Input, now: Now, key: StepKey) -> Step {
-        let _ = (input, now, key);
-        Step::default()
+        let mut step = Step::default();
+        self.core.provider.begin(key.clone());
+        let Self { core, lobby, chats, .. } = self;
+        let mut cx = Cx { core, step: &mut step, now, key: &key, tag: None, draws: 0 };
+        Hands { cx: &mut cx, lobby, chats }.handle(input);
+        self.finish(&mut step, &key);
+        step
+    }
+
+    /// What MLS wrote joins the step's write-set.
+    fn finish(&mut self, step: &mut Step, key: &StepKey) {
+        for (name, value) in self.core.provider.take_writes() {
+            let name = [MLS_ROWS, &name].concat();
+            let value = value.as_ref().map(|value| value.as_slice());
+            step.writes.push(self.core.seal.seal(crate::api::Table::State, &name, value, key));
+        }
+        step.wake_at = self.core.wake;
     }
 
     /// The device's link key, for the Noise handshake.
     #[must_use]
     pub fn link_secret(&self) -> &LinkSecret {
-        &self.link
+        &self.core.identity.link
     }
 
     /// The link the profile was made with.
     #[must_use]
     pub fn invite_link(&self) -> &str {
-        ""
+        &self.invite
     }
 
     /// One's own id.
     #[must_use]
     pub fn client_id(&self) -> ClientId {
-        ClientId([0; 16])
+        self.core.identity.client_id
     }
 
-    /// One's own name, once registered.
+    /// One's own name, once it was chosen.
     #[must_use]
     pub fn name(&self) -> Option<&Name> {
-        None
+        self.core.profile.name.as_ref()
     }
 
     /// Of one's own account key.
     #[must_use]
-    pub fn fingerprint(&self) -> Option<Fingerprint> {
-        None
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.core.identity.account.public().fingerprint()
+    }
+
+    /// The hash of one's own account key; its first 16 bytes name an inviter in a link.
+    #[must_use]
+    pub fn account_hash(&self) -> undertone_wire::ids::Hash {
+        self.core.identity.account.public().hash()
     }
 
     /// Texts that are not at the relay yet: what a quitting shell waits for.
     #[must_use]
     pub fn unsent(&self) -> usize {
-        0
+        self.chats.unsent() + self.lobby.as_ref().map_or(0, Lobby::unsent)
+    }
+
+    /// The lobby's epoch and how many are in it: what two members compare.
+    #[must_use]
+    pub fn lobby_epoch(&self) -> Option<(u64, usize)> {
+        self.lobby.as_ref().and_then(Lobby::epoch)
     }
 }
 
-/// Keeps the names of the parts used by shells together.
-pub type WriteSet = Vec<Write>;
+const MLS_ROWS: &[u8] = b"mls/";
+
+fn keys_row(identity: &Identity, setup: &Setup) -> KeysRow {
+    let signer = |(suite, signer): &(Suite, Signer)| SignerRow {
+        suite: suite.code(),
+        secret: signer.to_bytes().to_vec(),
+    };
+    KeysRow {
+        version: VERSION,
+        client_id: identity.client_id,
+        ecdsa: identity.account.kind() == AccountKind::EcdsaP256,
+        account: *identity.account.as_bytes(),
+        link: *identity.link.as_bytes(),
+        inbox: *identity.inbox.as_bytes(),
+        signers: identity.signers.iter().map(signer).collect(),
+        invite: setup.link.clone(),
+        operator: setup.operator,
+    }
+}
+
+fn identity_of(keys: &KeysRow) -> Option<Identity> {
+    let kind = if keys.ecdsa { AccountKind::EcdsaP256 } else { AccountKind::Ed25519 };
+    let signers = keys.signers.iter().map(|row| {
+        Some((Suite::from_code(row.suite).ok()?, Signer::from_bytes(&row.secret).ok()?))
+    });
+    Some(Identity {
+        client_id: keys.client_id,
+        account: AccountSecret::from_bytes(kind, keys.account)?,
+        link: LinkSecret::from_bytes(keys.link),
+        inbox: InboxSecret::from_bytes(&keys.inbox),
+        signers: signers.collect::<Option<_>>()?,
+    })
+}
+
+fn operator_of(invite: &Invite) -> Option<[u8; 16]> {
+    invite.inviter.as_ref().filter(|i| i.name.is_operator()).map(|inviter| inviter.key_hash)
+}
+
+fn row<T>(rows: &BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>, name: &[u8]) -> Option<T>
+where
+    T: for<'b> Decode<'b, ()> + Encode<()>,
+{
+    codec::decode(rows.get(name)?).ok()
+}
+
+/// All rows under a prefix, with the rest of their names.
+pub(crate) fn rows_under<T>(
+    rows: &BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>,
+    prefix: &'static [u8],
+) -> impl Iterator<Item = Option<(Vec<u8>, T)>>
+where
+    T: for<'b> Decode<'b, ()> + Encode<()>,
+{
+    rows.range(prefix.to_vec()..)
+        .map_while(move |(name, value)| Some((name.strip_prefix(prefix)?.to_vec(), value)))
+        .map(|(name, value)| Some((name, codec::decode(value).ok()?)))
+}
+
+fn load_lobby(
+    cx: &Cx<'_>,
+    invite: &Invite,
+    rows: &BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>,
+) -> Result<Option<Lobby>, EngineError> {
+    let Some(secret) = invite.lobby_half() else { return Ok(None) };
+    let open = *secret.as_bytes() == *LobbySecret::open(&invite.relay_half().relay_key).as_bytes();
+    let lobby = Lobby::load(cx, secret.keys(), open, rows).ok_or(EngineError::Profile("lobby"))?;
+    Ok(Some(lobby))
+}
+
+/// The parts of an engine during one step.
+struct Hands<'a, 'b> {
+    cx: &'a mut Cx<'b>,
+    lobby: &'a mut Option<Lobby>,
+    chats: &'a mut Chats,
+}
+
+impl Hands<'_, '_> {
+    fn handle(&mut self, input: Input) {
+        match input {
+            Input::Command { tag, command } => {
+                self.cx.tag = Some(tag);
+                if let Err(error) = self.command(command) {
+                    self.cx.event(EventKind::Failed(error));
+                }
+            }
+            Input::Connected { handshake_hash, relay } => self.connected(handshake_hash, relay),
+            Input::Disconnected => self.disconnected(),
+            Input::Frame(reply) => self.reply(reply),
+            Input::Tick => self.tick(),
+        }
+    }
+
+    fn connected(&mut self, handshake_hash: [u8; 32], relay: undertone_wire::ids::LinkKey) {
+        self.cx.core.link = Some(RegistrationContext { handshake_hash, relay });
+        if self.cx.core.profile.name.is_some() {
+            self.register();
+        }
+    }
+
+    fn disconnected(&mut self) {
+        self.cx.core.unlink();
+        self.chats.unlink();
+        if let Some(lobby) = self.lobby {
+            lobby.unlink(self.cx);
+        }
+    }
+
+    fn tick(&mut self) {
+        self.cx.core.wake = None;
+        if !self.cx.core.registered {
+            return;
+        }
+        self.chats.tick(self.cx);
+        if let Some(lobby) = self.lobby {
+            lobby.tick(self.cx);
+        }
+    }
+
+    fn register(&mut self) {
+        let core = &*self.cx.core;
+        let (Some(link), Some(name)) = (core.link, core.profile.name.clone()) else { return };
+        let Some(card) = core.identity.card(&name, core.profile.card_version) else { return };
+        let proof = link.sign(&core.identity.account, &card);
+        self.cx.ask(Ask::Register, |seq| Request::Register { seq, card, proof });
+    }
+
+    fn command(&mut self, command: Command) -> Result<(), CommandError> {
+        match command {
+            Command::Register(name) => self.choose_name(name),
+            Command::Send { to: Conversation::Lobby, text } => {
+                let lobby = self.lobby.as_mut().ok_or(CommandError::NoLobby)?;
+                lobby.say(self.cx, text)
+            }
+            Command::Send { to: Conversation::Direct(peer), text } => {
+                self.chats.send(self.cx, &peer, text)
+            }
+            Command::Direct { who, text } => self.find(who, Then::Talk(text)),
+            Command::Accept(who) => {
+                let who = self.known(who)?;
+                self.chats.accept(self.cx, who)
+            }
+            Command::Decline(who) => {
+                let who = self.known(who)?;
+                self.chats.decline(self.cx, who)
+            }
+            Command::End(who) => {
+                let name = who.0.clone();
+                let peer = self.known(Some(who))?.ok_or(CommandError::UnknownMember(name))?;
+                self.chats.end(self.cx, &peer)
+            }
+            Command::Resolve(who) => self.find(who, Then::Tell),
+            Command::List => {
+                self.list();
+                Ok(())
+            }
+            Command::Chats => {
+                let lines = self.chats.lines(self.cx);
+                self.cx.event(EventKind::Chats(lines));
+                Ok(())
+            }
+        }
+    }
+
+    /// A member that is known here.
+    fn known(&self, who: Option<Who>) -> Result<Option<ClientId>, CommandError> {
+        let Some(who) = who else { return Ok(None) };
+        let found = self.cx.core.people.resolve(&who)?;
+        found.map(Some).ok_or(CommandError::UnknownMember(who.0))
+    }
+
+    fn choose_name(&mut self, name: Name) -> Result<(), CommandError> {
+        let profile = &mut self.cx.core.profile;
+        if profile.registered {
+            return Err(CommandError::Internal("the name cannot be changed yet"));
+        }
+        profile.name = Some(name);
+        self.cx.put_profile();
+        self.register();
+        Ok(())
+    }
+
+    fn list(&mut self) {
+        let people = &self.cx.core.people;
+        let members = people.online().filter_map(|(id, name)| people.person(id, Some(name)));
+        let members = members.collect();
+        self.cx.event(EventKind::Members(members));
+    }
+
+    /// Finds who is meant, here or at the relay, and goes on.
+    fn find(&mut self, who: Who, then: Then) -> Result<(), CommandError> {
+        if let Then::Talk(Some(text)) = &then {
+            crate::direct::check_text(text)?;
+        }
+        if !self.cx.core.registered {
+            return Err(CommandError::NotConnected);
+        }
+        if let Some(me) = self.cx.me()
+            && (who.0 == me.client_id.to_string() || names(&who.0, &me.name))
+        {
+            return Err(CommandError::Yourself);
+        }
+        if let Some(peer) = self.cx.core.people.resolve(&who)? {
+            return self.found(peer, then);
+        }
+        let wire = match ClientId::parse(&who.0) {
+            Some(id) => WireWho::Id(id),
+            None => WireWho::Name(
+                member_name(&who.0).ok_or_else(|| CommandError::UnknownMember(who.0.clone()))?,
+            ),
+        };
+        let wanted = Ask::ResolveFor(Box::new(Wanted { who, then }));
+        self.cx.ask(wanted, |seq| Request::Lookup { seq, who: wire });
+        Ok(())
+    }
+
+    fn found(&mut self, peer: ClientId, then: Then) -> Result<(), CommandError> {
+        let unknown = || CommandError::UnknownMember(peer.to_string());
+        let person = self.cx.core.people.person(&peer, None).ok_or_else(unknown)?;
+        match then {
+            Then::Tell => {
+                self.cx.event(EventKind::Resolved(person));
+                Ok(())
+            }
+            Then::Talk(text) => self.chats.talk(self.cx, peer, &person.name, text),
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        match reply {
+            Reply::Pong { .. } | Reply::Invited { .. } | Reply::Invites { .. } | Reply::Seen(_) => {
+            }
+            Reply::Done { seq } => self.done(seq),
+            Reply::Refused { seq, code, detail } => self.refused(seq, code, detail),
+            Reply::Registered { seq, store, online } => self.registered(seq, store, online),
+            Reply::Found { seq, card } => self.found_card(seq, card),
+            Reply::TakenKeyPackage { seq, package } => {
+                if let Some(Ask::PackageFor(peer, suite)) = self.answered(seq) {
+                    let package = package.filter(|package| package.suite == suite);
+                    self.chats.on_package(self.cx, peer, suite, package);
+                }
+            }
+            Reply::Appended { seq, position, .. } => self.appended(seq, position),
+            Reply::Subscribed { seq, incarnation, after, writer, .. } => {
+                self.subscribed(seq, (incarnation, after, writer));
+            }
+            Reply::Entry(entry) => self.entry(&entry),
+            Reply::Head { log, .. } => self.head(&log),
+            Reply::Unsubscribed { log, code } => self.unsubscribed(&log, code),
+            Reply::InboxEntry { position, body, .. } => self.inbox_entry(position, &body),
+            Reply::InboxHead { .. } => {}
+            Reply::UserList { seq, members, .. } => {
+                if self.answered(seq) == Some(Ask::WatchPresence) {
+                    self.user_list(members.into_vec());
+                }
+            }
+            Reply::Came(present) => self.came(&present),
+            Reply::Went { client_id } => self.went(&client_id),
+            Reply::Bye { code } => self.cx.news(EventKind::Bye(code)),
+        }
+    }
+
+    fn answered(&mut self, seq: u32) -> Option<Ask> {
+        let (ask, tag) = self.cx.core.answered(seq)?;
+        self.cx.tag = tag;
+        Some(ask)
+    }
+
+    fn done(&mut self, seq: u32) {
+        match self.answered(seq) {
+            Some(Ask::Lobby(ask)) => {
+                if let Some(lobby) = self.lobby {
+                    lobby.on_done(self.cx, ask);
+                }
+            }
+            Some(Ask::ChatLog(peer)) => self.chats.on_log_created(self.cx, peer),
+            Some(Ask::ChatNote(peer, kind)) => {
+                self.chats.on_note_answer(self.cx, peer, kind, Ok(()));
+            }
+            _ => {}
+        }
+    }
+
+    fn refused(&mut self, seq: u32, code: Code, detail: u64) {
+        match self.answered(seq) {
+            Some(Ask::Register) => self.registration_refused(code),
+            Some(Ask::Lobby(ask)) => {
+                if let Some(lobby) = self.lobby {
+                    lobby.on_refused(self.cx, ask, code, detail);
+                }
+            }
+            Some(Ask::Session(log, ask)) => self.session_refused(&log, ask, seq, code, detail),
+            Some(Ask::ChatNote(peer, kind)) => {
+                self.chats.on_note_answer(self.cx, peer, kind, Err(code));
+            }
+            // A log that is there already is one's own from before the link broke.
+            Some(Ask::ChatLog(peer)) if code == Code::Exists => {
+                self.chats.on_log_created(self.cx, peer);
+            }
+            Some(Ask::ChatLog(peer)) => {
+                let kind = crate::core::NoteKind::Request;
+                self.chats.on_note_answer(self.cx, peer, kind, Err(code));
+            }
+            Some(Ask::CardFor(peer)) => self.chats.on_card(self.cx, peer, None),
+            Some(Ask::PackageFor(peer, suite)) => {
+                self.chats.on_package(self.cx, peer, suite, None);
+            }
+            Some(Ask::ResolveFor(_)) => {
+                self.cx.event(EventKind::Failed(CommandError::Refused(code)));
+            }
+            _ => {}
+        }
+    }
+
+    fn registration_refused(&mut self, code: Code) {
+        let profile = &mut self.cx.core.profile;
+        if matches!(code, Code::NameTaken | Code::NameReserved) && !profile.registered {
+            profile.name = None;
+            self.cx.put_profile();
+        }
+        self.cx.news(EventKind::RegistrationRefused(code));
+    }
+
+    fn session_refused(&mut self, log: &LogId, ask: SessionAsk, seq: u32, code: Code, detail: u64) {
+        let run = |session: &mut crate::session::Session, cx: &mut Cx<'_>| match ask {
+            SessionAsk::Append => session.on_append_refused(cx, seq, code, detail),
+            SessionAsk::Subscribe => session.on_subscribe_refused(code),
+        };
+        self.with_session(log, run);
+    }
+
+    fn with_session(
+        &mut self,
+        log: &LogId,
+        run: impl FnOnce(&mut crate::session::Session, &mut Cx<'_>) -> Vec<crate::session::Happened>,
+    ) {
+        match self.lobby {
+            Some(lobby) if lobby.reads(log) => lobby.with_session(self.cx, log, run),
+            _ => self.chats.with_session(self.cx, log, run),
+        }
+    }
+
+    fn registered(&mut self, seq: u32, store: Incarnation, online: u32) {
+        if self.answered(seq) != Some(Ask::Register) {
+            return;
+        }
+        let profile = &mut self.cx.core.profile;
+        let first = !profile.registered;
+        let restarted = profile.store.is_some_and(|before| before != store);
+        profile.registered = true;
+        if restarted {
+            (profile.inbox_read, profile.packages_left) = (0, 0);
+        }
+        profile.store = Some(store);
+        self.cx.core.registered = true;
+        self.cx.put_profile();
+        if restarted {
+            self.cx.news(EventKind::RelayRestarted);
+        }
+        let others = online.saturating_sub(1);
+        if let Some(me) = self.cx.me() {
+            self.cx.news(EventKind::Registered { me, others, first });
+        }
+        self.begin();
+    }
+
+    /// What every connection starts with.
+    fn begin(&mut self) {
+        self.cx.ask(Ask::WatchPresence, |seq| Request::WatchPresence { seq });
+        let after = self.cx.core.profile.inbox_read;
+        self.cx.ask(Ask::InboxSubscribe, |seq| Request::InboxSubscribe { seq, after });
+        if self.cx.core.profile.packages_left < PACKAGES_LOW {
+            self.publish_packages();
+        }
+        self.chats.resume(self.cx);
+        if let Some(lobby) = self.lobby {
+            lobby.resume(self.cx);
+        }
+    }
+
+    fn publish_packages(&mut self) {
+        let core = &*self.cx.core;
+        let Some(name) = core.profile.name.clone() else { return };
+        let mut packages = Vec::new();
+        for suite in direct_suites(core.identity.account.kind()) {
+            let signer = core.identity.signer(*suite);
+            let credential = core.identity.credential(*suite, &name);
+            let (Some(signer), Some(credential)) = (signer, credential) else { continue };
+            for at in 0..=PACKAGES {
+                let last_resort = at == PACKAGES;
+                let made = key_package(&core.provider, *suite, signer, &credential, last_resort);
+                let bytes = made.ok().and_then(|bytes| Blob::new(bytes).ok());
+                let suite = suite.code();
+                packages.extend(bytes.map(|bytes| KeyPackage { suite, last_resort, bytes }));
+            }
+        }
+        let Ok(packages) = List::new(packages) else { return };
+        self.cx.core.profile.packages_left = PACKAGES as u32;
+        self.cx.put_profile();
+        let request = |seq| Request::PublishKeyPackages { seq, packages };
+        self.cx.ask(Ask::PublishPackages, request);
+    }
+
+    fn found_card(&mut self, seq: u32, card: Option<undertone_wire::account::Card>) {
+        match self.answered(seq) {
+            Some(Ask::CardFor(peer)) => self.chats.on_card(self.cx, peer, card),
+            Some(Ask::ResolveFor(wanted)) => {
+                if let Err(error) = self.resolved(*wanted, card) {
+                    self.cx.event(EventKind::Failed(error));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn resolved(
+        &mut self,
+        wanted: Wanted,
+        card: Option<undertone_wire::account::Card>,
+    ) -> Result<(), CommandError> {
+        let card = card.ok_or_else(|| CommandError::UnknownMember(wanted.who.0.clone()))?;
+        let meant = card.client_id.to_string() == wanted.who.0.to_ascii_lowercase()
+            || names(&wanted.who.0, &card.name);
+        if card.verify().is_err() || !meant {
+            let name = card.name.as_str().to_owned();
+            self.cx.trouble(Trouble::BadSignature { name });
+            return Err(CommandError::UnknownMember(wanted.who.0));
+        }
+        if !self.cx.meet(card.client_id, &card.name, &card.account) {
+            return Err(CommandError::UnknownMember(wanted.who.0));
+        }
+        self.found(card.client_id, wanted.then)
+    }
+
+    fn appended(&mut self, seq: u32, position: u64) {
+        match self.answered(seq) {
+            Some(Ask::Session(log, SessionAsk::Append)) => {
+                self.with_session(&log, |session, cx| session.on_appended(cx, seq, position));
+            }
+            Some(Ask::Lobby(ask)) => {
+                if let Some(lobby) = self.lobby {
+                    lobby.on_appended(self.cx, ask);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn subscribed(
+        &mut self,
+        seq: u32,
+        at: (Incarnation, u64, Option<undertone_wire::frame::WriterMark>),
+    ) {
+        match self.answered(seq) {
+            Some(Ask::Session(log, SessionAsk::Subscribe)) => {
+                self.with_session(&log, |session, cx| {
+                    session.on_subscribed(cx, at.0, at.1, at.2);
+                    Vec::new()
+                });
+            }
+            Some(Ask::Lobby(ask)) => {
+                if let Some(lobby) = self.lobby {
+                    lobby.on_subscribed(self.cx, ask, at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn entry(&mut self, entry: &undertone_wire::frame::Entry) {
+        match self.lobby {
+            Some(lobby) if lobby.reads(&entry.log) => lobby.on_entry(self.cx, entry),
+            _ => {
+                if let Some(peer) = self.chats.by_log(&entry.log) {
+                    self.chats.on_entry(self.cx, peer, entry);
+                }
+            }
+        }
+    }
+
+    fn head(&mut self, log: &LogId) {
+        match self.lobby {
+            Some(lobby) if lobby.reads(log) => lobby.on_head(self.cx, log),
+            _ => self.chats.with_session(self.cx, log, |session, cx| session.on_head(cx)),
+        }
+    }
+
+    fn unsubscribed(&mut self, log: &LogId, code: Code) {
+        if matches!(code, Code::Absent | Code::WentBack | Code::TokenUnknown | Code::Expired) {
+            self.with_session(log, |session, _| session.on_subscribe_refused(code));
+        }
+    }
+
+    fn inbox_entry(&mut self, position: u64, sealed: &[u8]) {
+        if position <= self.cx.core.profile.inbox_read {
+            return;
+        }
+        self.cx.core.profile.inbox_read = position;
+        self.cx.put_profile();
+        self.cx.ask(Ask::InboxTrim, |seq| Request::InboxTrim { seq, position });
+        match Note::open(self.cx, sealed) {
+            Ok(note) => self.note(&note),
+            Err(bad) => self.cx.trouble(Trouble::BadNote(bad.cause())),
+        }
+    }
+
+    fn note(&mut self, note: &Note) {
+        match &note.body {
+            Body::Ticket(ticket) => {
+                if let Some(lobby) = self.lobby {
+                    lobby.on_ticket(self.cx, ticket.clone());
+                }
+            }
+            Body::ChatRequest(request) => {
+                let profile = &mut self.cx.core.profile;
+                profile.packages_left = profile.packages_left.saturating_sub(1);
+                self.chats.on_request(self.cx, note, request);
+                if self.cx.core.profile.packages_left < PACKAGES_LOW {
+                    self.publish_packages();
+                }
+            }
+            Body::ChatDecline { log } => self.chats.on_decline(self.cx, note, log),
+        }
+    }
+
+    fn user_list(&mut self, members: Vec<Present>) {
+        let me = self.cx.core.identity.client_id;
+        let members = members.into_iter().filter(|present| present.client_id != me).collect();
+        let (came, went) = self.cx.core.people.replace_online(members);
+        for id in came {
+            self.arrival(&id);
+        }
+        for (id, name) in went {
+            self.departure(&id, &name);
+        }
+    }
+
+    fn came(&mut self, present: &Present) {
+        if present.client_id != self.cx.core.identity.client_id && self.cx.core.people.came(present)
+        {
+            self.arrival(&present.client_id);
+        }
+    }
+
+    /// Where there is a lobby, only who is in it can hear: others are shown once they were let in.
+    fn arrival(&mut self, id: &ClientId) {
+        let here = match self.lobby {
+            Some(lobby) => lobby.has_member(id),
+            None => true,
+        };
+        let name = self.cx.core.people.person(id, None).map(|person| person.name);
+        if let (true, Some(name)) = (here, name) {
+            self.cx.show_arrival(id, &name);
+        }
+    }
+
+    fn went(&mut self, id: &ClientId) {
+        if let Some(name) = self.cx.core.people.went(id) {
+            self.departure(id, &name);
+        }
+    }
+
+    fn departure(&mut self, id: &ClientId, name: &Name) {
+        if self.cx.core.people.hidden(id) {
+            let who = self.cx.person(id, name);
+            self.cx.news(EventKind::Went(who));
+        }
+    }
+}
+
+/// Whether a person's word names this member.
+fn names(word: &str, name: &Name) -> bool {
+    member_name(word).is_some_and(|parsed| parsed.key() == name.key())
+}
+
+/// A member's name as a person may type it; the operator's is reserved but can be written to.
+pub(crate) fn member_name(word: &str) -> Option<Name> {
+    let operator = Name::operator();
+    if word == operator.as_str() { Some(operator) } else { Name::parse(word).ok() }
+}

@@ -4,12 +4,22 @@
 //! gives inputs, the time and fresh randomness to [`Engine::handle`] and gets a [`Step`] back.
 
 pub mod api;
+mod content;
+mod core;
+mod direct;
 mod engine;
 pub mod hpke;
+mod identity;
+mod lobby;
 pub mod mls;
+mod notes;
+mod outer;
+mod people;
+mod roster;
 pub mod seal;
+mod session;
 
 pub use api::{Command, Event, EventKind, Input, Step, Write};
-pub use engine::{Engine, EngineError, Setup, WriteSet};
+pub use engine::{Engine, EngineError, Setup};
 pub use mls::StepKey;
 pub use seal::SealKey;

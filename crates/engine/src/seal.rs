@@ -27,7 +27,8 @@ impl SealKey {
     }
 
     fn part(&self, purpose: &[u8]) -> Zeroizing<[u8; 32]> {
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.0).expect("HMAC takes any key length");
+        let mut mac =
+            <Hmac<Sha256> as Mac>::new_from_slice(&self.0).expect("HMAC takes any key length");
         mac.update(purpose);
         Zeroizing::new(mac.finalize().into_bytes().into())
     }

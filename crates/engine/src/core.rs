@@ -1,0 +1,325 @@
+//! What all parts of an engine share, and the hands they work with during one step.
+
+use crate::api::{Conversation, Event, EventKind, Message, Person, Step, Table, Trouble};
+use crate::identity::Identity;
+use crate::mls::{Provider, StepKey};
+use crate::people::{Contact, People};
+use crate::seal::SealKey;
+use minicbor::{Decode, Encode};
+use std::collections::HashMap;
+use undertone_wire::account::{AccountKey, RegistrationContext};
+use undertone_wire::frame::Request;
+use undertone_wire::ids::{ClientId, EntryId, Incarnation, LogId};
+use undertone_wire::name::Name;
+use undertone_wire::time::Now;
+use zeroize::Zeroizing;
+
+/// Requests that wait for an answer. 64 appends in flight in each of some conversations, and a
+/// welcome for 64: past this the relay is not answering, and the connection is as good as dead.
+pub(crate) const MAX_ASKED: usize = 16_384;
+
+/// The part of a profile that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct Profile {
+    #[n(0)]
+    pub(crate) name: Option<Name>,
+    /// The relay has this card.
+    #[n(1)]
+    pub(crate) registered: bool,
+    #[n(2)]
+    pub(crate) card_version: u64,
+    /// The life of the relay's store when one was last connected.
+    #[n(3)]
+    pub(crate) store: Option<Incarnation>,
+    /// The inbox was read up to here.
+    #[n(4)]
+    pub(crate) inbox_read: u64,
+    /// One's own key packages that the relay has, oldest first: (suite, last resort, hash).
+    #[n(5)]
+    pub(crate) packages_left: u32,
+}
+
+/// Why a request was sent: what its answer means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ask {
+    Register,
+    PublishPackages,
+    WatchPresence,
+    InboxSubscribe,
+    InboxTrim,
+    ResolveFor(Box<crate::direct::Wanted>),
+    CardFor(ClientId),
+    PackageFor(ClientId, u16),
+    Lobby(crate::lobby::LobbyAsk),
+    Session(LogId, SessionAsk),
+    ChatLog(ClientId),
+    ChatNote(ClientId, NoteKind),
+}
+
+/// What was asked of a session's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SessionAsk {
+    Subscribe,
+    Append,
+}
+
+/// What was put into somebody's inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoteKind {
+    Request,
+    Decline,
+}
+
+/// One text of the history.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(array)]
+struct HistoryRow {
+    #[n(0)]
+    id: EntryId,
+    #[n(1)]
+    from: ClientId,
+    #[n(2)]
+    name: Name,
+    #[n(3)]
+    own: bool,
+    #[n(4)]
+    time: u64,
+    #[n(5)]
+    text: String,
+}
+
+/// How a conversation's rows are named.
+fn conversation_name(conversation: Conversation) -> Vec<u8> {
+    match conversation {
+        Conversation::Lobby => b"lobby".to_vec(),
+        Conversation::Direct(peer) => [b"direct/".as_slice(), &peer.0].concat(),
+    }
+}
+
+/// What all parts share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) identity: Identity,
+    pub(crate) profile: Profile,
+    pub(crate) provider: Provider,
+    pub(crate) seal: SealKey,
+    pub(crate) people: People,
+    /// Of the link that stands.
+    pub(crate) link: Option<RegistrationContext>,
+    /// The relay took the registration on this link.
+    pub(crate) registered: bool,
+    /// Texts in the history, a conversation.
+    pub(crate) marks: HashMap<Conversation, u64>,
+    /// The earliest tick that is wanted.
+    pub(crate) wake: Option<u64>,
+    next_seq: u32,
+    asked: HashMap<u32, (Ask, Option<u64>)>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        identity: Identity,
+        profile: Profile,
+        provider: Provider,
+        seal: SealKey,
+        people: People,
+    ) -> Self {
+        let asked = HashMap::new();
+        let (link, registered, next_seq) = (None, false, 1);
+        Self {
+            identity,
+            profile,
+            provider,
+            seal,
+            people,
+            link,
+            registered,
+            marks: HashMap::new(),
+            wake: None,
+            next_seq,
+            asked,
+        }
+    }
+
+    /// Where each conversation's history goes on.
+    pub(crate) fn load_marks(
+        &mut self,
+        rows: &std::collections::BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>,
+    ) {
+        for (name, mark) in crate::engine::rows_under::<u64>(rows, b"mark/").flatten() {
+            let peer = name.strip_prefix(b"direct/".as_slice()).and_then(ClientId::from_slice);
+            let conversation = peer.map_or(Conversation::Lobby, Conversation::Direct);
+            self.marks.insert(conversation, mark);
+        }
+    }
+
+    pub(crate) fn answered(&mut self, seq: u32) -> Option<(Ask, Option<u64>)> {
+        self.asked.remove(&seq)
+    }
+
+    /// The link is gone: nothing that was asked is answered any more.
+    pub(crate) fn unlink(&mut self) {
+        self.link = None;
+        self.registered = false;
+        self.asked.clear();
+    }
+}
+
+/// One step in the making.
+#[derive(Debug)]
+pub(crate) struct Cx<'a> {
+    pub(crate) core: &'a mut Core,
+    pub(crate) step: &'a mut Step,
+    pub(crate) now: Now,
+    pub(crate) key: &'a StepKey,
+    /// Of the command, or of the command that led to the request that was answered.
+    pub(crate) tag: Option<u64>,
+    pub(crate) draws: u64,
+}
+
+impl Cx<'_> {
+    /// 32 random bytes, others at every call.
+    pub(crate) fn draw(&mut self) -> Zeroizing<[u8; 32]> {
+        self.draws += 1;
+        self.key.derive("draw", &self.draws.to_be_bytes())
+    }
+
+    /// A random id.
+    pub(crate) fn draw_id(&mut self) -> EntryId {
+        let bytes = self.draw();
+        EntryId(bytes.first_chunk().copied().unwrap_or_default())
+    }
+
+    /// Sends a request and remembers what its answer will mean. `None` when too many are open.
+    pub(crate) fn ask(&mut self, ask: Ask, request: impl FnOnce(u32) -> Request) -> Option<u32> {
+        if self.core.asked.len() >= MAX_ASKED {
+            return None;
+        }
+        let seq = self.core.next_seq;
+        self.core.next_seq = seq.checked_add(1).unwrap_or(1);
+        self.core.asked.insert(seq, (ask, self.tag));
+        self.step.sends.push(request(seq));
+        Some(seq)
+    }
+
+    pub(crate) fn send(&mut self, request: Request) {
+        self.step.sends.push(request);
+    }
+
+    pub(crate) fn event(&mut self, kind: EventKind) {
+        let tag = self.tag;
+        self.step.events.push(Event { tag, kind });
+    }
+
+    /// Without the tag of what is being answered.
+    pub(crate) fn news(&mut self, kind: EventKind) {
+        self.step.events.push(Event { tag: None, kind });
+    }
+
+    pub(crate) fn trouble(&mut self, trouble: Trouble) {
+        self.news(EventKind::Trouble(trouble));
+    }
+
+    /// Wants a tick at this running time, or earlier.
+    pub(crate) fn wake_at(&mut self, at: u64) {
+        self.core.wake = Some(self.core.wake.map_or(at, |before| before.min(at)));
+    }
+
+    pub(crate) fn put<T: Encode<()>>(&mut self, name: &[u8], row: &T) {
+        let value = Zeroizing::new(undertone_wire::codec::encode(row));
+        self.put_bytes(Table::State, name, Some(&value));
+    }
+
+    pub(crate) fn delete(&mut self, name: &[u8]) {
+        self.put_bytes(Table::State, name, None);
+    }
+
+    pub(crate) fn put_bytes(&mut self, table: Table, name: &[u8], value: Option<&[u8]>) {
+        let write = self.core.seal.seal(table, name, value, self.key);
+        self.step.writes.push(write);
+    }
+
+    pub(crate) fn put_profile(&mut self) {
+        let profile = self.core.profile.clone();
+        self.put(b"profile", &profile);
+    }
+
+    /// Notes that an account proved itself; false, with the trouble shown, if its key is another
+    /// one than before or it calls itself what it is not.
+    pub(crate) fn meet(&mut self, id: ClientId, name: &Name, account: &AccountKey) -> bool {
+        if !self.core.people.may_be_called(name, account) {
+            let name = name.as_str().to_owned();
+            self.trouble(Trouble::BadSignature { name });
+            return false;
+        }
+        match self.core.people.meet(id, name, account) {
+            Ok(None) => true,
+            Ok(Some(contact)) => {
+                self.put_contact(&contact);
+                true
+            }
+            Err(_) => {
+                let name = name.as_str().to_owned();
+                self.trouble(Trouble::KeyChanged { name });
+                false
+            }
+        }
+    }
+
+    fn put_contact(&mut self, contact: &Contact) {
+        let name = [b"contact/".as_slice(), &contact.client_id.0].concat();
+        self.put(&name, contact);
+    }
+
+    pub(crate) fn person(&self, id: &ClientId, claimed: &Name) -> Person {
+        self.core.people.person(id, Some(claimed)).unwrap_or_else(|| Person {
+            client_id: *id,
+            name: claimed.clone(),
+            fingerprint: None,
+            verified: false,
+        })
+    }
+
+    /// Tells that a member came, once both the relay and the lobby say so.
+    pub(crate) fn show_arrival(&mut self, id: &ClientId, name: &Name) {
+        let other = *id != self.core.identity.client_id;
+        if other && self.core.people.is_online(id) && self.core.people.shown(*id) {
+            let who = self.person(id, name);
+            self.news(EventKind::Came(who));
+        }
+    }
+
+    /// Adds a text to the history.
+    pub(crate) fn record(&mut self, message: &Message) {
+        let conversation = conversation_name(message.conversation);
+        let mark = self.core.marks.entry(message.conversation).or_insert(0);
+        *mark += 1;
+        let mark = *mark;
+        let row = HistoryRow {
+            id: message.id,
+            from: message.from.client_id,
+            name: message.from.name.clone(),
+            own: message.own,
+            time: message.time,
+            text: message.text.clone(),
+        };
+        let bytes = Zeroizing::new(undertone_wire::codec::encode(&row));
+        let name = [conversation.as_slice(), b"/", &mark.to_be_bytes()].concat();
+        self.put_bytes(Table::History, &name, Some(&bytes));
+        self.put(&[b"mark/".as_slice(), &conversation].concat(), &mark);
+    }
+
+    pub(crate) fn my_name(&self) -> Option<Name> {
+        self.core.profile.name.clone()
+    }
+
+    pub(crate) fn me(&self) -> Option<Person> {
+        Some(Person {
+            client_id: self.core.identity.client_id,
+            name: self.my_name()?,
+            fingerprint: Some(self.core.identity.account.public().fingerprint()),
+            verified: true,
+        })
+    }
+}

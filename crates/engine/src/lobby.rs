@@ -1,0 +1,316 @@
+//! The lobby: finding its session, getting in, letting others in, and talking there.
+
+mod board;
+mod door;
+mod entrance;
+mod hall;
+
+use crate::api::{CommandError, Conversation, EventKind, Trouble};
+use crate::content::Kind;
+use crate::core::{Ask, Cx};
+use crate::notes::Ticket;
+use crate::session::{Draft, Happened, LOBBY_PSK, Session};
+use board::Board;
+use door::Door;
+use entrance::Knocking;
+use hall::{Plan, Waiting};
+use minicbor::{Decode, Encode};
+use std::collections::BTreeMap;
+use undertone_wire::codec;
+use undertone_wire::frame::WriterMark;
+use undertone_wire::frame::{Code, Cursor, Entry, Request};
+use undertone_wire::ids::{Incarnation, LogId};
+use undertone_wire::lobby::LobbyKeys;
+use zeroize::Zeroizing;
+
+/// What was asked of the lobby's logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LobbyAsk {
+    BoardSubscribe,
+    BoardCreate,
+    BoardAppend,
+    DoorSubscribe,
+    DoorCreate,
+    Knock,
+    SessionCreate,
+    WelcomeSubscribe,
+    WelcomeCreate,
+    WelcomeAppend,
+    JoinSubscribe,
+    TicketSent,
+}
+
+/// What is stored of the lobby beside its session.
+#[derive(Debug, Clone, Default, Encode, Decode)]
+#[cbor(array)]
+struct Row {
+    /// The highest session number that was ever seen here.
+    #[n(0)]
+    known: u64,
+    /// The log of the session one is a member of.
+    #[n(1)]
+    session: Option<LogId>,
+    /// How far the door was read.
+    #[n(2)]
+    door: Option<Cursor>,
+    /// The key package of the knock that is open, for its secrets to be forgotten.
+    #[n(3)]
+    #[cbor(with = "minicbor::bytes")]
+    knock: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Lobby {
+    keys: LobbyKeys,
+    /// Its secret derives from public values.
+    open: bool,
+    row: Row,
+    board: Board,
+    door: Door,
+    session: Option<Session>,
+    /// A session of one's own that is not on the board yet.
+    opening: Option<Session>,
+    knocking: Option<Knocking>,
+    waiting: Vec<Waiting>,
+    plan: Option<Plan>,
+    pace: hall::Pace,
+    /// The person was told that one is in.
+    entered: bool,
+    /// The person was told that one waits.
+    told_waiting: bool,
+    /// A session was loaded from the profile: what is said in it was not missed.
+    resumed: bool,
+}
+
+impl Lobby {
+    pub(crate) fn load(
+        cx: &Cx<'_>,
+        keys: LobbyKeys,
+        open: bool,
+        rows: &BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>,
+    ) -> Option<Self> {
+        cx.core.provider.store_psk(LOBBY_PSK, &keys.psk).ok()?;
+        let row: Row = match rows.get(b"lobby".as_slice()) {
+            Some(bytes) => codec::decode(bytes).ok()?,
+            None => Row::default(),
+        };
+        let session = row.session.and_then(|log| Session::load(cx, &log, rows));
+        let resumed = session.is_some();
+        let door = Door { cursor: row.door, ..Door::default() };
+        Some(Self {
+            keys,
+            open,
+            row,
+            board: Board::default(),
+            door,
+            session,
+            opening: None,
+            knocking: None,
+            waiting: Vec::new(),
+            plan: None,
+            pace: hall::Pace::default(),
+            entered: false,
+            told_waiting: false,
+            resumed,
+        })
+    }
+
+    fn store(&mut self, cx: &mut Cx<'_>) {
+        self.row.session = self.session.as_ref().map(|session| session.log);
+        self.row.door = self.door.cursor;
+        cx.put(b"lobby", &self.row);
+    }
+
+    pub(crate) fn reads(&self, log: &LogId) -> bool {
+        *log == self.keys.board_log
+            || *log == self.keys.door_log
+            || self.session.as_ref().is_some_and(|session| session.log == *log)
+            || self.knocking.as_ref().is_some_and(|knocking| knocking.reads(log))
+    }
+
+    /// The session's epoch and its members.
+    pub(crate) fn epoch(&self) -> Option<(u64, usize)> {
+        let group = &self.session.as_ref()?.group;
+        Some((group.epoch(), group.members().ok()?.len()))
+    }
+
+    pub(crate) fn unsent(&self) -> usize {
+        self.session.as_ref().map_or(0, Session::unsent)
+    }
+
+    pub(crate) fn has_member(&self, id: &undertone_wire::ids::ClientId) -> bool {
+        self.session.as_ref().is_some_and(|session| hall::is_member(session, id))
+    }
+
+    pub(crate) fn unlink(&mut self, cx: &mut Cx<'_>) {
+        self.board = Board::default();
+        self.door.unlink();
+        self.knocking = None;
+        self.waiting.clear();
+        self.plan = None;
+        if let Some(opening) = self.opening.take() {
+            opening.delete(cx);
+        }
+        if let Some(session) = &mut self.session {
+            session.unstage(cx);
+            session.unlink();
+        }
+    }
+
+    /// Registered on a new link.
+    pub(crate) fn resume(&mut self, cx: &mut Cx<'_>) {
+        self.forget_knock(cx);
+        self.subscribe_board(cx);
+    }
+
+    /// A text for everyone.
+    pub(crate) fn say(&mut self, cx: &mut Cx<'_>, text: String) -> Result<(), CommandError> {
+        crate::direct::check_text(&text)?;
+        let Some(session) = &mut self.session else { return Err(CommandError::NotJoined) };
+        if session.outbox_is_full() {
+            return Err(CommandError::OutboxFull);
+        }
+        if hall::is_alone(session) {
+            return Err(CommandError::Nobody);
+        }
+        let draft = Draft::new(cx, Kind::Text, text.into_bytes());
+        let message = draft.id;
+        crate::direct::record_own(cx, Conversation::Lobby, &draft);
+        cx.event(EventKind::Queued { conversation: Conversation::Lobby, message });
+        session.say(cx, draft);
+        Ok(())
+    }
+
+    /// An entry of one of the lobby's logs.
+    pub(crate) fn on_entry(&mut self, cx: &mut Cx<'_>, entry: &Entry) {
+        if entry.log == self.keys.board_log {
+            self.on_board_entry(cx, entry);
+        } else if entry.log == self.keys.door_log {
+            self.on_door_entry(cx, entry);
+        } else if self.session.as_ref().is_some_and(|session| session.log == entry.log) {
+            self.on_session_entry(cx, entry);
+        } else {
+            self.on_welcome_entry(cx, entry);
+        }
+    }
+
+    pub(crate) fn on_head(&mut self, cx: &mut Cx<'_>, log: &LogId) {
+        if *log == self.keys.board_log {
+            self.board.at_head = true;
+            self.decide(cx);
+        } else if *log == self.keys.door_log {
+            self.door.at_head = true;
+            self.on_door_head(cx);
+        } else {
+            self.with_session(cx, log, |session, cx| session.on_head(cx));
+        }
+    }
+
+    pub(crate) fn on_subscribed(
+        &mut self,
+        cx: &mut Cx<'_>,
+        ask: LobbyAsk,
+        (incarnation, after, writer): (Incarnation, u64, Option<WriterMark>),
+    ) {
+        match ask {
+            LobbyAsk::BoardSubscribe => self.board.on_subscribed(writer),
+            LobbyAsk::DoorSubscribe => self.door.on_subscribed(incarnation, after, writer),
+            LobbyAsk::JoinSubscribe => self.enter(cx, incarnation, after, writer),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn on_done(&mut self, cx: &mut Cx<'_>, ask: LobbyAsk) {
+        match ask {
+            LobbyAsk::BoardCreate => self.subscribe_board(cx),
+            LobbyAsk::DoorCreate => self.on_door_created(cx),
+            LobbyAsk::SessionCreate => self.announce(cx),
+            LobbyAsk::WelcomeCreate => self.on_welcome_created(cx),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn on_appended(&mut self, cx: &mut Cx<'_>, ask: LobbyAsk) {
+        match ask {
+            LobbyAsk::BoardAppend => self.on_announced(cx),
+            LobbyAsk::Knock => self.on_knocked(cx),
+            LobbyAsk::WelcomeAppend => self.on_welcome_stored(cx),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn on_refused(&mut self, cx: &mut Cx<'_>, ask: LobbyAsk, code: Code, detail: u64) {
+        match (ask, code) {
+            (LobbyAsk::BoardSubscribe, Code::Absent) => self.create_board(cx),
+            (LobbyAsk::BoardCreate, Code::Exists) => self.subscribe_board(cx),
+            (LobbyAsk::BoardAppend, code) => self.on_announce_refused(cx, code, detail),
+            (LobbyAsk::DoorSubscribe, code) => self.on_door_refused(cx, code),
+            (LobbyAsk::DoorCreate, Code::Exists) => self.on_door_created(cx),
+            (LobbyAsk::Knock, code) => self.on_knock_refused(cx, code, detail),
+            (LobbyAsk::JoinSubscribe, code) => self.on_join_refused(cx, code),
+            (LobbyAsk::WelcomeCreate | LobbyAsk::WelcomeAppend, _) => self.drop_plan(cx),
+            (LobbyAsk::WelcomeSubscribe, _) => self.next_ticket(cx),
+            (LobbyAsk::SessionCreate, _) => {
+                if let Some(opening) = self.opening.take() {
+                    opening.delete(cx);
+                }
+                cx.trouble(Trouble::Unreadable { place: PLACE.to_owned(), cause: "refused" });
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn on_ticket(&mut self, cx: &mut Cx<'_>, ticket: Ticket) {
+        self.take_ticket(cx, ticket);
+    }
+
+    /// Runs something on the session and follows what happened.
+    pub(crate) fn with_session(
+        &mut self,
+        cx: &mut Cx<'_>,
+        log: &LogId,
+        run: impl FnOnce(&mut Session, &mut Cx<'_>) -> Vec<Happened>,
+    ) {
+        let Some(session) = self.session.as_mut().filter(|session| session.log == *log) else {
+            return;
+        };
+        let happened = run(session, cx);
+        self.follow(cx, happened);
+    }
+
+    pub(crate) fn tick(&mut self, cx: &mut Cx<'_>) {
+        if let Some(session) = &mut self.session {
+            session.retry(cx);
+        }
+        self.tick_entrance(cx);
+        self.consider(cx);
+    }
+
+    /// The session of this lobby is no more: its keys go, and what the board says counts.
+    fn abandon(&mut self, cx: &mut Cx<'_>) {
+        self.plan = None;
+        self.waiting.clear();
+        self.resumed = false;
+        self.entered = false;
+        if let Some(session) = self.session.take() {
+            for draft in session.delete(cx) {
+                if draft.kind == Kind::Text as u16 {
+                    cx.news(EventKind::NotSent {
+                        conversation: Conversation::Lobby,
+                        message: draft.id,
+                        why: crate::api::NotSent::RelayRestarted,
+                    });
+                }
+            }
+        }
+        self.door.forget(cx, &self.keys);
+        self.store(cx);
+    }
+}
+
+/// How the lobby is called in troubles.
+const PLACE: &str = "the lobby";
+
+fn lobby_ask(cx: &mut Cx<'_>, ask: LobbyAsk, request: impl FnOnce(u32) -> Request) -> Option<u32> {
+    cx.ask(Ask::Lobby(ask), request)
+}

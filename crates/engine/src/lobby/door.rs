@@ -1,0 +1,164 @@
+//! The door: a log of knocks that every member reads.
+
+use super::{Lobby, LobbyAsk, lobby_ask};
+use crate::core::Cx;
+use crate::identity::LeafIdentity;
+use crate::mls::{KeyPackageInfo, Suite, inspect_key_package};
+use crate::outer;
+use minicbor::{Decode, Encode};
+use undertone_wire::account::{AccountSecret, Signature};
+use undertone_wire::codec::{self, Blob};
+use undertone_wire::frame::{Code, Cursor, LogTerms, Request, Start, WriterMark};
+use undertone_wire::ids::{EntryId, Hash, Incarnation};
+use undertone_wire::limits::{MAX_INBOX_KEY, MAX_KEY_PACKAGE};
+use undertone_wire::lobby::LobbyKeys;
+
+/// A knock lapses after a day.
+pub(super) const KNOCK_TTL_S: u32 = 24 * 3_600;
+/// Open knocks a device may have: one, and one that replaces it.
+const KNOCKS_A_DEVICE: u16 = 2;
+const AAD: &[u8] = b"undertone door v1";
+
+#[derive(Debug, Default)]
+pub(super) struct Door {
+    pub(super) cursor: Option<Cursor>,
+    pub(super) subscribed: bool,
+    pub(super) at_head: bool,
+    pub(super) next_number: u64,
+}
+
+impl Door {
+    pub(super) fn unlink(&mut self) {
+        (self.subscribed, self.at_head) = (false, false);
+    }
+
+    pub(super) fn on_subscribed(
+        &mut self,
+        incarnation: Incarnation,
+        after: u64,
+        writer: Option<WriterMark>,
+    ) {
+        if self.cursor.is_none_or(|cursor| cursor.incarnation != incarnation) {
+            self.cursor = Some(Cursor { incarnation, position: after, hash: Hash([0; 32]) });
+        }
+        self.next_number = writer.map_or(1, |mark| mark.number.saturating_add(1));
+    }
+
+    /// One is no member any more: nothing at the door is one's business.
+    pub(super) fn forget(&mut self, cx: &mut Cx<'_>, keys: &LobbyKeys) {
+        if self.subscribed && cx.core.registered {
+            cx.send(Request::Unsubscribe { log: keys.door_log });
+        }
+        *self = Self { next_number: self.next_number, ..Self::default() };
+    }
+}
+
+/// One who wants in.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(super) struct Knock {
+    /// Of the session one wants into.
+    #[n(0)]
+    number: u64,
+    #[n(1)]
+    pub(super) key_package: Blob<MAX_KEY_PACKAGE>,
+    /// For the ticket.
+    #[n(2)]
+    pub(super) inbox: Blob<MAX_INBOX_KEY>,
+    /// By the author's clock, milliseconds since 1970 UTC.
+    #[n(3)]
+    time: u64,
+    #[n(4)]
+    random: EntryId,
+    #[n(5)]
+    signature: Signature,
+}
+
+impl Knock {
+    /// Signs and seals a knock.
+    pub(super) fn sealed(
+        cx: &mut Cx<'_>,
+        keys: &LobbyKeys,
+        number: u64,
+        key_package: Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        let inbox = cx.core.identity.inbox.public().ok()?;
+        let mut knock = Self {
+            number,
+            key_package: Blob::new(key_package).ok()?,
+            inbox: Blob::new(inbox).ok()?,
+            time: cx.now.wall_ms,
+            random: cx.draw_id(),
+            signature: Signature([0; 64]),
+        };
+        knock.signature = knock.sign(&cx.core.identity.account, keys);
+        Some(outer::seal(&keys.door_key, &cx.draw(), AAD, &codec::encode(&knock)))
+    }
+
+    fn sign(&self, account: &AccountSecret, keys: &LobbyKeys) -> Signature {
+        let unsigned = codec::encode(&Self { signature: Signature([0; 64]), ..self.clone() });
+        account.sign(&[AAD, &keys.conversation_id, &unsigned])
+    }
+
+    /// Opens a knock and checks that who knocks is who the key package says, and that it is for
+    /// this session and not too old.
+    pub(super) fn open(
+        cx: &Cx<'_>,
+        keys: &LobbyKeys,
+        number: u64,
+        sealed: &[u8],
+    ) -> Option<(Self, LeafIdentity, KeyPackageInfo)> {
+        let plain = outer::open(&keys.door_key, AAD, sealed).ok()?;
+        let knock: Self = codec::decode(&plain).ok()?;
+        let info = inspect_key_package(&cx.core.provider, &knock.key_package).ok()?;
+        let leaf =
+            LeafIdentity::verify(&info.identity.credential, &info.identity.signature_key).ok()?;
+        let unsigned = codec::encode(&Self { signature: Signature([0; 64]), ..knock.clone() });
+        let parts: [&[u8]; 3] = [AAD, &keys.conversation_id, &unsigned];
+        leaf.account.verify(&parts, &knock.signature).ok()?;
+        let fresh = cx.now.wall_ms.abs_diff(knock.time) <= u64::from(KNOCK_TTL_S) * 1_000;
+        (knock.number == number && info.suite == Suite::Classic && fresh)
+            .then_some((knock, leaf, info))
+    }
+}
+
+impl Lobby {
+    pub(super) fn subscribe_door(&mut self, cx: &mut Cx<'_>) {
+        if self.door.subscribed {
+            return;
+        }
+        self.door.subscribed = true;
+        let (log, token) = (self.keys.door_log, self.keys.door_token.clone());
+        let from = self.door.cursor.map_or(Start::Oldest, Start::After);
+        lobby_ask(cx, LobbyAsk::DoorSubscribe, |seq| Request::Subscribe { seq, log, token, from });
+    }
+
+    pub(super) fn create_door(&mut self, cx: &mut Cx<'_>) {
+        let (log, token) = (self.keys.door_log, self.keys.door_token.hash());
+        let terms =
+            LogTerms { epoch: 0, token, slots: 0, per_writer: KNOCKS_A_DEVICE, ttl: KNOCK_TTL_S };
+        lobby_ask(cx, LobbyAsk::DoorCreate, |seq| Request::CreateLog { seq, log, terms });
+    }
+
+    pub(super) fn on_door_refused(&mut self, cx: &mut Cx<'_>, code: Code) {
+        self.door.subscribed = false;
+        match code {
+            Code::Absent => self.create_door(cx),
+            // Knocks that are gone were answered, or are made again by who still waits.
+            Code::Expired | Code::WentBack => {
+                self.door.cursor = None;
+                self.subscribe_door(cx);
+            }
+            _ => {}
+        }
+    }
+
+    /// There is a door now: read it, or knock at it.
+    pub(super) fn on_door_created(&mut self, cx: &mut Cx<'_>) {
+        if self.session.is_some() {
+            self.subscribe_door(cx);
+        } else {
+            self.send_knock(cx);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Getting in: a knock, a ticket, a Welcome, and the session once the relay has its commit.
+
+use super::door::Knock;
+use super::{Lobby, LobbyAsk, PLACE, lobby_ask};
+use crate::api::{EventKind, Trouble};
+use crate::core::Cx;
+use crate::identity::LeafIdentity;
+use crate::mls::{Group, Suite, delete_key_package, key_package};
+use crate::notes::Ticket;
+use crate::outer;
+use crate::roster::{Access, Roster};
+use crate::session::{LOBBY_PSK, Session};
+use std::collections::{HashSet, VecDeque};
+use undertone_wire::codec::Blob;
+use undertone_wire::frame::{Append, Code, Entry, EntryKind, Request, Start, WriterMark};
+use undertone_wire::ids::{Incarnation, LogId, Token};
+use zeroize::Zeroizing;
+
+/// A knock that brought nobody in is made again after this long.
+const KNOCK_AGAIN_MS: u64 = 10_000;
+/// How often the session's log is asked whether the commit is there.
+const JOIN_AGAIN_MS: u64 = 150;
+/// A person is told that one waits after this long.
+const TELL_WAITING_MS: u64 = 1_500;
+/// Tickets kept: members may race to let one in.
+const MAX_TICKETS: usize = 8;
+
+/// One's own knock, and what came of it.
+#[derive(Debug)]
+pub(super) struct Knocking {
+    pub(super) number: u64,
+    sealed: Vec<u8>,
+    tickets: VecDeque<Ticket>,
+    joining: Option<Joining>,
+    again_at: u64,
+    tell_at: Option<u64>,
+    /// Others who were seen to wait for the same session, once one looked.
+    others: HashSet<undertone_wire::ids::ClientId>,
+}
+
+#[derive(Debug)]
+struct Joining {
+    ticket: Ticket,
+    welcome: Option<Zeroizing<Vec<u8>>>,
+    token: Option<Token>,
+    ask_at: Option<u64>,
+}
+
+impl Knocking {
+    pub(super) fn reads(&self, log: &LogId) -> bool {
+        self.joining.as_ref().is_some_and(|joining| joining.ticket.welcome_log == *log)
+    }
+
+    pub(super) fn saw(&mut self, other: undertone_wire::ids::ClientId) {
+        /// As many as a door holds.
+        const MAX_OTHERS: usize = 1_024;
+        if self.others.len() < MAX_OTHERS {
+            self.others.insert(other);
+        }
+    }
+}
+
+impl Lobby {
+    /// Asks to be let into this session.
+    pub(super) fn knock(&mut self, cx: &mut Cx<'_>, number: u64) {
+        let before = self.knocking.take().filter(|knocking| knocking.number == number);
+        let others = before.map(|knocking| knocking.others).unwrap_or_default();
+        self.forget_knock(cx);
+        self.store(cx);
+        let Some(name) = cx.my_name() else { return };
+        let suite = Suite::Classic;
+        let identity = &cx.core.identity;
+        let (Some(signer), Some(credential)) =
+            (identity.signer(suite), identity.credential(suite, &name))
+        else {
+            return;
+        };
+        let made = key_package(&cx.core.provider, suite, signer, &credential, false);
+        let Ok(package) = made else { return };
+        let Some(sealed) = Knock::sealed(cx, &self.keys, number, package.clone()) else { return };
+        self.row.knock = package;
+        self.store(cx);
+        let again_at = cx.now.after(KNOCK_AGAIN_MS);
+        let tell_at = (!self.told_waiting).then(|| cx.now.after(TELL_WAITING_MS));
+        self.knocking = Some(Knocking {
+            number,
+            sealed,
+            tickets: VecDeque::new(),
+            joining: None,
+            again_at,
+            tell_at,
+            others,
+        });
+        cx.wake_at(again_at);
+        if let Some(at) = tell_at {
+            cx.wake_at(at);
+        }
+        self.send_knock(cx);
+    }
+
+    /// Forgets the secrets of a knock that is over.
+    pub(super) fn forget_knock(&mut self, cx: &mut Cx<'_>) {
+        self.knocking = None;
+        if !self.row.knock.is_empty() {
+            // A key package that was used is gone already.
+            let _ = delete_key_package(&cx.core.provider, &self.row.knock);
+            self.row.knock = Vec::new();
+        }
+    }
+
+    pub(super) fn send_knock(&mut self, cx: &mut Cx<'_>) {
+        let Some(knocking) = &self.knocking else { return };
+        let Ok(body) = Blob::new(knocking.sealed.clone()) else { return };
+        let (log, token) = (self.keys.door_log, self.keys.door_token.clone());
+        let writer_number = self.door.next_number.max(1);
+        lobby_ask(cx, LobbyAsk::Knock, |seq| {
+            let kind = EntryKind::Application;
+            Request::Append(Append { seq, log, token, writer_number, epoch: 0, kind, body })
+        });
+    }
+
+    pub(super) fn on_knocked(&mut self, _cx: &mut Cx<'_>) {
+        self.door.next_number = self.door.next_number.max(1).saturating_add(1);
+    }
+
+    pub(super) fn on_knock_refused(&mut self, cx: &mut Cx<'_>, code: Code, detail: u64) {
+        match code {
+            Code::Absent => self.create_door(cx),
+            Code::OutOfOrder => {
+                self.door.next_number = detail;
+                self.send_knock(cx);
+            }
+            Code::Conflict => {
+                self.door.next_number = self.door.next_number.max(1).saturating_add(1);
+                self.send_knock(cx);
+            }
+            // Whatever it is, the next knock may find it otherwise.
+            _ => {}
+        }
+    }
+
+    pub(super) fn take_ticket(&mut self, cx: &mut Cx<'_>, ticket: Ticket) {
+        let newest = self.board.newest.as_ref();
+        let current = newest.is_some_and(|r| (r.number, r.log) == (ticket.number, ticket.log));
+        let Some(knocking) = &mut self.knocking else { return };
+        if !current || knocking.number != ticket.number || knocking.tickets.len() >= MAX_TICKETS {
+            return;
+        }
+        knocking.tickets.push_back(ticket);
+        if knocking.joining.is_none() {
+            self.next_ticket(cx);
+        }
+    }
+
+    /// Reads the Welcome of the next ticket.
+    pub(super) fn next_ticket(&mut self, cx: &mut Cx<'_>) {
+        let Some(knocking) = &mut self.knocking else { return };
+        knocking.joining = None;
+        let Some(ticket) = knocking.tickets.pop_front() else { return };
+        let (log, token) = (ticket.welcome_log, ticket.welcome_token.clone());
+        knocking.joining = Some(Joining { ticket, welcome: None, token: None, ask_at: None });
+        lobby_ask(cx, LobbyAsk::WelcomeSubscribe, |seq| Request::Subscribe {
+            seq,
+            log,
+            token,
+            from: Start::Oldest,
+        });
+    }
+
+    /// The Welcome is here. It is tried and put back: it counts only once the log has its commit.
+    pub(super) fn on_welcome_entry(&mut self, cx: &mut Cx<'_>, entry: &Entry) {
+        let keys = &self.keys;
+        let Some(joining) = self.knocking.as_mut().and_then(|k| k.joining.as_mut()) else { return };
+        if joining.ticket.welcome_log != entry.log || joining.welcome.is_some() {
+            return;
+        }
+        cx.send(Request::Unsubscribe { log: entry.log });
+        let Ok(welcome) = outer::open(&joining.ticket.welcome_key.0, &entry.log.0, &entry.body)
+        else {
+            return self.refuse_ticket(cx, "welcome-seal");
+        };
+        let savepoint = cx.core.provider.savepoint();
+        let tried = Group::join(&cx.core.provider, &welcome, Some((LOBBY_PSK, &keys.psk)))
+            .map_err(|_| "welcome")
+            .and_then(|group| {
+                check_lobby(cx, &group, &keys.conversation_id)?;
+                let ticket = &joining.ticket;
+                Session::new(cx, ticket.log, ticket.number, group, true).map_err(|_| "epoch-keys")
+            })
+            .map(|session| session.token().clone());
+        cx.core.provider.rollback(savepoint);
+        match tried {
+            Ok(token) => {
+                joining.welcome = Some(welcome);
+                joining.token = Some(token);
+                self.ask_for_session(cx);
+            }
+            Err(cause) => self.refuse_ticket(cx, cause),
+        }
+    }
+
+    fn refuse_ticket(&mut self, cx: &mut Cx<'_>, cause: &'static str) {
+        cx.trouble(Trouble::BadNote(cause));
+        self.next_ticket(cx);
+    }
+
+    fn ask_for_session(&mut self, cx: &mut Cx<'_>) {
+        let Some(joining) = self.knocking.as_mut().and_then(|k| k.joining.as_mut()) else { return };
+        let Some(token) = joining.token.clone() else { return };
+        joining.ask_at = None;
+        let log = joining.ticket.log;
+        lobby_ask(cx, LobbyAsk::JoinSubscribe, |seq| Request::Subscribe {
+            seq,
+            log,
+            token,
+            from: Start::Token,
+        });
+    }
+
+    /// The commit is not there yet, or never will be.
+    pub(super) fn on_join_refused(&mut self, cx: &mut Cx<'_>, code: Code) {
+        let at = cx.now.after(JOIN_AGAIN_MS);
+        let Some(knocking) = &mut self.knocking else { return };
+        let another = !knocking.tickets.is_empty();
+        let Some(joining) = &mut knocking.joining else { return };
+        if code == Code::TokenUnknown && !another {
+            joining.ask_at = Some(at);
+            return cx.wake_at(at);
+        }
+        if code == Code::TokenUnknown {
+            // It may still come: try the others first.
+            let ticket = joining.ticket.clone();
+            knocking.tickets.push_back(ticket);
+        }
+        self.next_ticket(cx);
+    }
+
+    /// The log has the commit: one is a member.
+    pub(super) fn enter(
+        &mut self,
+        cx: &mut Cx<'_>,
+        incarnation: Incarnation,
+        after: u64,
+        writer: Option<WriterMark>,
+    ) {
+        let Some(joining) = self.knocking.take().and_then(|knocking| knocking.joining) else {
+            return;
+        };
+        let (ticket, Some(welcome)) = (joining.ticket, joining.welcome) else { return };
+        let joined = Group::join(&cx.core.provider, &welcome, Some((LOBBY_PSK, &self.keys.psk)))
+            .and_then(|group| Session::new(cx, ticket.log, ticket.number, group, true));
+        let Ok(mut session) = joined else {
+            return cx.trouble(Trouble::SessionLost { place: PLACE.to_owned(), cause: "welcome" });
+        };
+        session.on_subscribed(cx, incarnation, after, writer);
+        self.session = Some(session);
+        self.row.known = ticket.number;
+        self.row.knock = Vec::new();
+        self.door.forget(cx, &self.keys);
+        self.door.cursor = ticket.door;
+        self.store(cx);
+        self.subscribe_door(cx);
+    }
+
+    pub(super) fn tick_entrance(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now.mono_ms;
+        let Some(knocking) = &mut self.knocking else { return };
+        if knocking.tell_at.is_some_and(|at| at <= now) {
+            knocking.tell_at = None;
+            self.told_waiting = true;
+            cx.news(EventKind::LobbyWaiting);
+        }
+        let ask_at = knocking.joining.as_ref().and_then(|joining| joining.ask_at);
+        let (again_at, number) = (knocking.again_at, knocking.number);
+        let tell_at = knocking.tell_at;
+        if again_at <= now {
+            return self.knock_again(cx, number);
+        }
+        match ask_at {
+            Some(at) if at <= now => self.ask_for_session(cx),
+            Some(at) => cx.wake_at(at),
+            None => {}
+        }
+        cx.wake_at(again_at);
+        if let Some(at) = tell_at {
+            cx.wake_at(at);
+        }
+    }
+
+    /// Nobody answered for ten seconds. Where two or more wait, the one with the smallest id opens
+    /// the next session; one who is alone waits on.
+    fn knock_again(&mut self, cx: &mut Cx<'_>, number: u64) {
+        let me = cx.core.identity.client_id;
+        let people = &cx.core.people;
+        let others = self.knocking.as_ref().map(|knocking| {
+            let waiting = knocking.others.iter().filter(|id| **id != me && people.is_online(id));
+            waiting.min().copied()
+        });
+        if let Some(Some(smallest)) = others
+            && me < smallest
+        {
+            return self.open_next(cx);
+        }
+        self.knock(cx, number);
+        self.subscribe_door(cx);
+    }
+}
+
+/// A Welcome must lead into the lobby that the invite names, among members who are who they say.
+fn check_lobby(cx: &Cx<'_>, group: &Group, conversation: &[u8; 32]) -> Result<(), &'static str> {
+    let roster = group.roster().ok().and_then(Roster::verify).ok_or("roster")?;
+    if roster.conversation.0 != *conversation || roster.access != Access::Open {
+        return Err("other-conversation");
+    }
+    let me = cx.core.identity.client_id;
+    let mut seen = HashSet::new();
+    for member in group.members().map_err(|_| "members")? {
+        let identity = &member.identity;
+        let leaf = LeafIdentity::verify(&identity.credential, &identity.signature_key)
+            .map_err(|_| "leaf-signature")?;
+        if !seen.insert(leaf.client_id) {
+            return Err("member-twice");
+        }
+    }
+    if seen.contains(&me) { Ok(()) } else { Err("not-in-it") }
+}

@@ -1,0 +1,411 @@
+//! Being in: letting others in, many in one commit and the Welcome first, and talking.
+
+use super::door::Knock;
+use super::{Lobby, LobbyAsk, PLACE, lobby_ask};
+use crate::api::{Conversation, EventKind, Message, NotSent, Trouble};
+use crate::content::{Content, Kind};
+use crate::core::{Ask, Cx};
+use crate::identity::LeafIdentity;
+use crate::mls::{Group, MAX_ADDS, Received};
+use crate::notes::{Body, Note, Ticket, delivery};
+use crate::outer;
+use crate::session::{Happened, Reading, Session};
+use std::collections::HashSet;
+use undertone_wire::codec::Blob;
+use undertone_wire::frame::{Append, Cursor, Entry, EntryKind, LogTerms, Request};
+use undertone_wire::ids::{ClientId, LogId, Token};
+use undertone_wire::limits::MAX_TEXT;
+
+/// Knocks gathered into one commit where they come one after another.
+const GATHER_MS: u64 = 300;
+/// The longest that knocks are gathered for, when a crowd comes.
+const GATHER_MOST_MS: u64 = 2_400;
+/// After this long without a commit nobody is kept waiting.
+const QUIET_MS: u64 = 3_000;
+/// How much longer the next member in line waits before it does what the one before did not.
+const NEXT_IN_LINE_MS: u64 = 500;
+/// Knocks that wait at most: as many as a door holds.
+const MAX_WAITING: usize = 1_024;
+/// A Welcome is needed for a moment; an hour outlives any hiccup.
+const WELCOME_TTL_S: u32 = 3_600;
+
+/// One who knocked and is not in yet.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    knock: Knock,
+    leaf: LeafIdentity,
+    since: u64,
+}
+
+/// A commit in the making: the Welcome is stored before the commit is sent.
+#[derive(Debug)]
+pub(super) struct Plan {
+    joiners: Vec<(ClientId, Vec<u8>)>,
+    welcome: Vec<u8>,
+    welcome_log: LogId,
+    welcome_token: Token,
+    welcome_key: Token,
+    next: Token,
+    door: Option<Cursor>,
+}
+
+/// How long knocks are gathered: not at all where it is quiet, longer the more come.
+#[derive(Debug)]
+pub(super) struct Pace {
+    last: Option<u64>,
+    gather: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { last: None, gather: GATHER_MS }
+    }
+}
+
+impl Pace {
+    fn committed(&mut self, now: u64) {
+        let quiet = self.last.is_none_or(|last| now.saturating_sub(last) > QUIET_MS);
+        self.gather = if quiet { GATHER_MS } else { (self.gather * 2).min(GATHER_MOST_MS) };
+        self.last = Some(now);
+    }
+
+    fn wait(&self, now: u64) -> u64 {
+        let quiet = self.last.is_none_or(|last| now.saturating_sub(last) > QUIET_MS);
+        if quiet { 0 } else { self.gather }
+    }
+}
+
+pub(super) fn is_member(session: &Session, id: &ClientId) -> bool {
+    leaves(&session.group).iter().any(|(_, leaf)| leaf.client_id == *id)
+}
+
+pub(super) fn is_alone(session: &Session) -> bool {
+    session.group.members().is_ok_and(|members| members.len() <= 1)
+}
+
+fn leaves(group: &Group) -> Vec<(u32, LeafIdentity)> {
+    let members = group.members().unwrap_or_default();
+    let read = |m: crate::mls::Member| Some((m.leaf, LeafIdentity::read(&m.identity.credential)?));
+    members.into_iter().filter_map(read).collect()
+}
+
+/// What a commit in the lobby may do: add accounts that prove themselves, and take out a leaf only
+/// where its own account comes in again. Nobody decides here by a clock or by what he alone knows.
+fn judge(group: &Group, received: &Received) -> Result<(), &'static str> {
+    if received.roster.is_some() {
+        return Err("roster-changed");
+    }
+    let renewed =
+        LeafIdentity::verify(&received.renewed.credential, &received.renewed.signature_key)
+            .map_err(|_| "leaf-signature")?;
+    let before = leaves(group);
+    let committer = before.iter().find(|(leaf, _)| *leaf == received.committer);
+    if committer.is_none_or(|(_, leaf)| leaf.client_id != renewed.client_id) {
+        return Err("committer-changed");
+    }
+    let mut added = Vec::new();
+    for identity in &received.adds {
+        let leaf = LeafIdentity::verify(&identity.credential, &identity.signature_key)
+            .map_err(|_| "leaf-signature")?;
+        added.push(leaf);
+    }
+    let removed: Vec<_> =
+        before.iter().filter(|(leaf, _)| received.removes.contains(leaf)).collect();
+    let back = |gone: &LeafIdentity| {
+        added.iter().any(|leaf| leaf.client_id == gone.client_id && leaf.account == gone.account)
+    };
+    if !removed.iter().all(|(_, gone)| back(gone)) {
+        return Err("removed-without-right");
+    }
+    let stays = before.iter().filter(|(leaf, _)| !received.removes.contains(leaf));
+    let mut ids: HashSet<_> = stays.map(|(_, leaf)| leaf.client_id).collect();
+    if added.iter().all(|leaf| ids.insert(leaf.client_id)) { Ok(()) } else { Err("member-twice") }
+}
+
+impl Lobby {
+    /// A knock.
+    pub(super) fn on_door_entry(&mut self, cx: &mut Cx<'_>, entry: &Entry) {
+        let Some(cursor) = &mut self.door.cursor else { return };
+        if entry.position <= cursor.position {
+            return;
+        }
+        cursor.position = entry.position;
+        cursor.hash = entry.hash();
+        let number = self.session.as_ref().map_or(self.row.known, |session| session.number);
+        let Some((knock, leaf, _)) = Knock::open(cx, &self.keys, number, &entry.body) else {
+            return;
+        };
+        match (&self.session, &mut self.knocking) {
+            (None, Some(knocking)) => knocking.saw(leaf.client_id),
+            (Some(_), _) => self.queue_knock(cx, knock, leaf),
+            (None, None) => {}
+        }
+        self.store(cx);
+        self.consider(cx);
+    }
+
+    fn queue_knock(&mut self, cx: &mut Cx<'_>, knock: Knock, leaf: LeafIdentity) {
+        let me = leaf.client_id == cx.core.identity.client_id;
+        let named_right = cx.core.people.may_be_called(&leaf.name, &leaf.account);
+        if me || !named_right || self.waiting.len() >= MAX_WAITING {
+            return;
+        }
+        // A second knock of the same member replaces the first.
+        self.waiting.retain(|waiting| waiting.leaf.client_id != leaf.client_id);
+        self.waiting.push(Waiting { knock, leaf, since: cx.now.mono_ms });
+    }
+
+    pub(super) fn on_door_head(&mut self, cx: &mut Cx<'_>) {
+        self.consider(cx);
+    }
+
+    /// Lets in who waits, if it is one's turn.
+    pub(super) fn consider(&mut self, cx: &mut Cx<'_>) {
+        let Some(session) = &self.session else { return };
+        let Some(oldest) = self.waiting.iter().map(|waiting| waiting.since).min() else { return };
+        if session.reading != Reading::AtHead || self.plan.is_some() {
+            return;
+        }
+        let place_in_line = place_in_line(cx, &session.group);
+        let full = self.waiting.len() >= MAX_ADDS && place_in_line == 0;
+        let wait = self.pace.wait(cx.now.mono_ms) + NEXT_IN_LINE_MS * place_in_line;
+        let at = oldest.saturating_add(wait);
+        if full || at <= cx.now.mono_ms {
+            self.let_in(cx);
+        } else {
+            cx.wake_at(at);
+        }
+    }
+
+    fn let_in(&mut self, cx: &mut Cx<'_>) {
+        let Some(session) = &mut self.session else { return };
+        let batch: Vec<_> = self.waiting.iter().take(MAX_ADDS).collect();
+        let add: Vec<_> = batch.iter().map(|w| w.knock.key_package.to_vec()).collect();
+        let joining: HashSet<_> = batch.iter().map(|w| w.leaf.client_id).collect();
+        let remove: Vec<_> = leaves(&session.group)
+            .into_iter()
+            .filter(|(_, leaf)| joining.contains(&leaf.client_id))
+            .map(|(leaf, _)| leaf)
+            .collect();
+        let joiners = batch.iter().map(|w| (w.leaf.client_id, w.knock.inbox.to_vec())).collect();
+        let Ok((Some(welcome), next)) = session.stage(cx, &add, &remove) else {
+            // One of them cannot be added; nobody of this batch is worth a second try.
+            self.waiting.retain(|waiting| !joining.contains(&waiting.leaf.client_id));
+            return cx.trouble(Trouble::Unreadable { place: PLACE.to_owned(), cause: "knock" });
+        };
+        let plan = Plan {
+            joiners,
+            welcome,
+            welcome_log: LogId(*cx.draw()),
+            welcome_token: Token(*cx.draw()),
+            welcome_key: Token(*cx.draw()),
+            next,
+            door: self.door.cursor,
+        };
+        let (log, token) = (plan.welcome_log, plan.welcome_token.hash());
+        self.plan = Some(plan);
+        let terms = LogTerms { epoch: 0, token, slots: 0, per_writer: 0, ttl: WELCOME_TTL_S };
+        lobby_ask(cx, LobbyAsk::WelcomeCreate, |seq| Request::CreateLog { seq, log, terms });
+    }
+
+    pub(super) fn on_welcome_created(&mut self, cx: &mut Cx<'_>) {
+        let Some(plan) = &self.plan else { return };
+        let sealed =
+            outer::seal(&plan.welcome_key.0, &cx.draw(), &plan.welcome_log.0, &plan.welcome);
+        let (log, token) = (plan.welcome_log, plan.welcome_token.clone());
+        let Ok(body) = Blob::new(sealed) else { return self.drop_plan(cx) };
+        lobby_ask(cx, LobbyAsk::WelcomeAppend, |seq| {
+            let kind = EntryKind::Application;
+            Request::Append(Append { seq, log, token, writer_number: 1, epoch: 0, kind, body })
+        });
+    }
+
+    /// The Welcome is stored: the tickets go out, and then the commit.
+    pub(super) fn on_welcome_stored(&mut self, cx: &mut Cx<'_>) {
+        let (Some(plan), Some(session)) = (&self.plan, &mut self.session) else { return };
+        for (id, inbox) in &plan.joiners {
+            let ticket = Ticket {
+                number: session.number,
+                log: session.log,
+                welcome_log: plan.welcome_log,
+                welcome_token: plan.welcome_token.clone(),
+                welcome_key: plan.welcome_key.clone(),
+                door: plan.door,
+            };
+            if let Some(note) = Note::sealed(cx, *id, inbox, Body::Ticket(ticket)) {
+                cx.ask(Ask::Lobby(LobbyAsk::TicketSent), delivery(*id, note));
+            }
+        }
+        let next = plan.next.clone();
+        if !session.launch(cx, &next) {
+            self.plan = None;
+        }
+    }
+
+    /// The commit in the making is given up; who waits goes on waiting.
+    pub(super) fn drop_plan(&mut self, cx: &mut Cx<'_>) {
+        self.plan = None;
+        if let Some(session) = &mut self.session {
+            session.unstage(cx);
+        }
+        self.pace.committed(cx.now.mono_ms);
+        self.consider(cx);
+    }
+
+    pub(super) fn on_session_entry(&mut self, cx: &mut Cx<'_>, entry: &Entry) {
+        let Some(session) = &mut self.session else { return };
+        let happened = session.on_entry(cx, entry, judge);
+        self.follow(cx, happened);
+    }
+
+    pub(super) fn follow(&mut self, cx: &mut Cx<'_>, happened: Vec<Happened>) {
+        for event in happened {
+            self.follow_one(cx, event);
+        }
+    }
+
+    fn follow_one(&mut self, cx: &mut Cx<'_>, event: Happened) {
+        match event {
+            Happened::AtHead => self.at_head(cx),
+            Happened::Said { by, content } => said(cx, &by, &content),
+            Happened::Committed { by, added, removed } => {
+                self.committed(cx, &by, &added, &removed);
+            }
+            Happened::Settled(draft, _) if draft.kind == Kind::Text as u16 => {
+                let conversation = Conversation::Lobby;
+                cx.news(EventKind::AtRelay { conversation, message: draft.id });
+            }
+            Happened::Settled(..) => {}
+            Happened::Refused(draft, code) => cx.news(EventKind::NotSent {
+                conversation: Conversation::Lobby,
+                message: draft.id,
+                why: NotSent::Refused(code),
+            }),
+            Happened::Trouble(cause) => {
+                cx.trouble(Trouble::Unreadable { place: PLACE.to_owned(), cause });
+                if cause == "commit-refused" {
+                    self.drop_plan(cx);
+                }
+            }
+            Happened::Gap(author) => {
+                let person = cx.core.people.person(&author, None);
+                let name = person.map_or_else(|| author.to_string(), |p| p.name.as_str().into());
+                cx.trouble(Trouble::Gap { name });
+            }
+            Happened::Broken(cause) => self.broken(cx, cause),
+            Happened::Ended => self.broken(cx, "ended"),
+            // The board says what comes next; where it is gone too, a new session is opened.
+            Happened::Lost => {
+                self.abandon(cx);
+                self.decide_anew(cx);
+            }
+        }
+    }
+
+    /// The session cannot go on for this member: the next one is opened.
+    fn broken(&mut self, cx: &mut Cx<'_>, cause: &'static str) {
+        if self.session.is_none() {
+            return;
+        }
+        cx.trouble(Trouble::SessionLost { place: PLACE.to_owned(), cause });
+        self.abandon(cx);
+        self.decide_anew(cx);
+    }
+
+    fn decide_anew(&mut self, cx: &mut Cx<'_>) {
+        // The session on the board is the one that was lost: knowing its number is not enough to
+        // go on in it, so the next one is opened, and others are let in there.
+        if self.board.at_head {
+            self.open_next(cx);
+        }
+    }
+
+    fn at_head(&mut self, cx: &mut Cx<'_>) {
+        let others = cx.core.people.online().count();
+        let others = u32::try_from(others).unwrap_or(u32::MAX);
+        self.subscribe_door(cx);
+        if !self.entered {
+            self.entered = true;
+            let (open, resumed) = (self.open, self.resumed);
+            if let Some(me) = cx.me() {
+                cx.news(EventKind::Came(me));
+            }
+            cx.news(EventKind::LobbyEntered { others, open, resumed });
+            self.show_who_is_here(cx);
+        }
+        self.consider(cx);
+    }
+
+    /// From here on, who is online and a member counts as having joined.
+    fn show_who_is_here(&mut self, cx: &mut Cx<'_>) {
+        let Some(session) = &self.session else { return };
+        let members: HashSet<_> =
+            leaves(&session.group).into_iter().map(|(_, leaf)| leaf.client_id).collect();
+        let online: Vec<_> = cx.core.people.online().map(|(id, _)| *id).collect();
+        for id in online.into_iter().filter(|id| members.contains(id)) {
+            cx.core.people.shown(id);
+        }
+    }
+
+    fn committed(
+        &mut self,
+        cx: &mut Cx<'_>,
+        by: &LeafIdentity,
+        added: &[LeafIdentity],
+        removed: &[LeafIdentity],
+    ) {
+        self.pace.committed(cx.now.mono_ms);
+        self.plan = None;
+        let came: HashSet<_> = added.iter().map(|leaf| leaf.client_id).collect();
+        self.waiting.retain(|waiting| !came.contains(&waiting.leaf.client_id));
+        if self.entered {
+            for leaf in added {
+                let (by, who) =
+                    (cx.person(&by.client_id, &by.name), cx.person(&leaf.client_id, &leaf.name));
+                cx.news(EventKind::LetIn { by, who });
+                cx.show_arrival(&leaf.client_id, &leaf.name);
+            }
+            for leaf in removed.iter().filter(|leaf| !came.contains(&leaf.client_id)) {
+                let who = cx.person(&leaf.client_id, &leaf.name);
+                cx.news(EventKind::NoLongerMember(who));
+            }
+        }
+        self.consider(cx);
+    }
+}
+
+/// How many members before oneself are online: 0, and it is one's own turn at once.
+fn place_in_line(cx: &Cx<'_>, group: &Group) -> u64 {
+    let own = group.own_leaf();
+    let before = leaves(group);
+    let before = before.iter().filter(|(leaf, _)| *leaf < own);
+    before.filter(|(_, leaf)| cx.core.people.is_online(&leaf.client_id)).count() as u64
+}
+
+fn said(cx: &mut Cx<'_>, by: &LeafIdentity, content: &Content) {
+    if !cx.meet(by.client_id, &by.name, &by.account) {
+        return;
+    }
+    let kind = Kind::of(content.kind);
+    if !matches!(kind, Some(Kind::Text) | None) {
+        return;
+    }
+    let text = match kind {
+        Some(_) => String::from_utf8(content.body.clone()).ok(),
+        None => Some(String::new()),
+    };
+    let Some(text) = text.filter(|text| text.len() <= MAX_TEXT) else {
+        return cx.trouble(Trouble::Unreadable { place: PLACE.to_owned(), cause: "text" });
+    };
+    let message = Message {
+        conversation: Conversation::Lobby,
+        id: content.id,
+        from: cx.person(&by.client_id, &by.name),
+        own: false,
+        time: content.time,
+        text,
+        known_kind: kind.is_some(),
+    };
+    cx.record(&message);
+    cx.news(EventKind::Message(message));
+}

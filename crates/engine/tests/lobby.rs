@@ -1,0 +1,214 @@
+//! Engines in a lobby, over a real relay brain.
+
+use undertone_engine::EventKind;
+use undertone_engine::api::CommandError;
+use undertone_testkit::world::World;
+use undertone_wire::frame::{Reply, Seen};
+
+fn room(seed: u64, names: &[&str]) -> World {
+    let mut world = World::new(seed);
+    for name in names {
+        world.add(name);
+        world.run();
+    }
+    world
+}
+
+#[test]
+fn f02_what_one_says_reaches_every_other_and_is_not_echoed() {
+    let mut world = room(1, &["Alice", "Bob", "Carol"]);
+    assert_eq!(world.troubles(), Vec::<String>::new());
+    for at in 0..3 {
+        world.texts(at);
+    }
+    world.say(0, "hello");
+    world.run();
+    assert_eq!(world.texts(0), Vec::<String>::new());
+    assert_eq!(world.texts(1), ["Alice: hello"]);
+    assert_eq!(world.texts(2), ["Alice: hello"]);
+    assert_eq!(world.troubles(), Vec::<String>::new());
+}
+
+#[test]
+fn f03_coming_and_going_is_told_to_every_other() {
+    let mut world = room(2, &["Alice", "Bob"]);
+    let came = |name: &'static str| move |kind: &EventKind| matches!(kind, EventKind::Came(p) if p.name.as_str() == name);
+    assert!(world.has(0, came("Bob")), "Alice is told that Bob came");
+    assert!(world.has(1, came("Bob")), "Bob sees himself come");
+    world.disconnect(1);
+    world.run();
+    assert!(world.has(0, |k| matches!(k, EventKind::Went(p) if p.name.as_str() == "Bob")));
+}
+
+#[test]
+fn f16_text_to_nobody_is_an_error() {
+    let mut world = room(3, &["Alice"]);
+    world.say(0, "anyone?");
+    world.run();
+    assert!(world.has(0, |k| matches!(k, EventKind::Failed(CommandError::Nobody))));
+}
+
+#[test]
+fn f19_a_join_changes_the_epoch_for_all_alike() {
+    let mut world = room(4, &["Alice", "Bob"]);
+    let before = world.clients[0].engine.lobby_epoch().unwrap();
+    world.add("Carol");
+    world.run();
+    let after: Vec<_> =
+        world.clients.iter().map(|client| client.engine.lobby_epoch().unwrap()).collect();
+    assert!(after[0].0 > before.0);
+    assert!(after.iter().all(|epoch| *epoch == after[0]), "{after:?}");
+    assert_eq!(after[0].1, 3);
+}
+
+#[test]
+fn a_hundred_knock_at_once_and_all_end_in_one_epoch() {
+    let mut world = World::new(5);
+    world.add("First");
+    world.run();
+    for n in 0..100 {
+        world.add(&format!("Member{n}"));
+    }
+    world.run_for(30_000);
+    assert_eq!(world.troubles(), Vec::<String>::new());
+    let epochs: Vec<_> =
+        world.clients.iter().map(|client| client.engine.lobby_epoch().unwrap()).collect();
+    assert!(epochs.iter().all(|epoch| *epoch == epochs[0]), "{epochs:?}");
+    assert_eq!(epochs[0].1, 101);
+    println!("a hundred joined in {} commits", epochs[0].0);
+    assert!(epochs[0].0 <= 30, "{} commits", epochs[0].0);
+    for at in 0..world.clients.len() {
+        world.texts(at);
+        world.say(at, &format!("text of {at}"));
+    }
+    world.run();
+    for at in 0..world.clients.len() {
+        let mut texts = world.texts(at);
+        assert_eq!(texts.len(), 100, "client {at}");
+        texts.sort();
+        texts.dedup();
+        assert_eq!(texts.len(), 100, "client {at} was shown a text twice");
+    }
+}
+
+#[test]
+fn f29_a_restarted_client_is_the_same_member_and_missed_nothing() {
+    let mut world = room(6, &["Alice", "Bob"]);
+    let id = world.clients[1].engine.client_id();
+    world.disconnect(1);
+    world.say(0, "while you were away");
+    world.run();
+    world.clients[1].events.clear();
+    world.reload(1);
+    world.connect(1);
+    world.run();
+    assert_eq!(world.clients[1].engine.client_id(), id);
+    assert_eq!(world.texts(1), ["Alice: while you were away"]);
+    world.say(1, "back");
+    world.run();
+    assert!(world.texts(0).contains(&"Bob: back".to_owned()));
+    assert_eq!(world.troubles(), Vec::<String>::new());
+}
+
+#[test]
+fn after_a_restart_of_the_relay_all_meet_again() {
+    let mut world = room(7, &["Alice", "Bob", "Carol"]);
+    world.restart_relay();
+    world.run_for(30_000);
+    for at in 0..3 {
+        assert!(world.has(at, |k| matches!(k, EventKind::RelayRestarted)), "client {at} is told");
+        world.texts(at);
+    }
+    world.say(2, "here again");
+    world.run();
+    assert_eq!(world.texts(0), ["Carol: here again"]);
+    assert_eq!(world.texts(1), ["Carol: here again"]);
+}
+
+#[test]
+fn each_order_of_delivery_gives_everyone_the_same_texts() {
+    for seed in 100..130 {
+        let mut world = World::new(seed);
+        for name in ["Alice", "Bob", "Carol", "Dave"] {
+            world.add(name);
+        }
+        world.run_for(20_000);
+        for at in 0..4 {
+            world.texts(at);
+        }
+        for n in 0..10 {
+            for at in 0..4 {
+                world.say(at, &format!("{at} {n}"));
+            }
+        }
+        world.add("Eve");
+        world.run_for(20_000);
+        assert_eq!(world.troubles(), Vec::<String>::new(), "seed {seed}");
+        for at in 0..4 {
+            let texts = world.texts(at);
+            assert_eq!(texts.len(), 30, "seed {seed}, client {at}: {texts:?}");
+        }
+    }
+}
+
+#[test]
+fn w02_f_an_entry_that_comes_again_is_not_shown_again() {
+    let mut world = room(8, &["Alice", "Bob"]);
+    let copies = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let keep = copies.clone();
+    world.tamper = Some(Box::new(move |at, reply| {
+        if at == 1 && matches!(reply, Reply::Entry(_)) {
+            keep.borrow_mut().push(reply.clone());
+        }
+        true
+    }));
+    world.texts(1);
+    world.say(0, "once");
+    world.run();
+    world.tamper = None;
+    let copies = copies.borrow().clone();
+    assert!(!copies.is_empty());
+    for copy in copies {
+        world.inject(1, copy);
+    }
+    world.run();
+    assert_eq!(world.texts(1), ["Alice: once"]);
+}
+
+#[test]
+fn a_changed_entry_is_named_and_not_shown() {
+    let mut world = room(9, &["Alice", "Bob"]);
+    world.texts(1);
+    world.tamper = Some(Box::new(|at, reply| {
+        if at == 1
+            && let Reply::Entry(entry) = reply
+        {
+            let mut body = entry.body.to_vec();
+            body[40] ^= 1;
+            entry.body = undertone_wire::codec::Blob::new(body).unwrap();
+        }
+        true
+    }));
+    world.say(0, "changed on the way");
+    world.run();
+    assert_eq!(world.texts(1), Vec::<String>::new());
+    world.say(0, "again");
+    world.run();
+    assert!(
+        world.troubles().iter().any(|t| t.contains("cannot be opened")),
+        "{:?}",
+        world.troubles()
+    );
+}
+
+#[test]
+fn f22_the_relay_sees_no_text_and_no_name_of_a_room() {
+    let mut world = room(10, &["Alice", "Bob"]);
+    world.say(0, "CANARY-in-the-lobby");
+    world.msg(0, "Bob", "CANARY-in-private");
+    world.run();
+    let seen = format!("{:?}", world.seen);
+    assert!(!seen.contains("CANARY"));
+    assert!(world.seen.iter().any(|s| matches!(s, Seen::Appended { commit: true, .. })));
+    assert!(world.seen.iter().any(|s| matches!(s, Seen::Appended { commit: false, .. })));
+}

@@ -1,0 +1,426 @@
+//! Engines and a relay brain in one process, without sockets: a virtual clock, a network that
+//! delivers in any order that keeps each connection's own, and disks that keep what was committed.
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore, SeedableRng};
+use std::collections::{BTreeMap, VecDeque};
+use undertone_engine::api::Who;
+use undertone_engine::api::{Conversation, Table};
+use undertone_engine::{
+    Command, Engine, Event, EventKind, Input as EngineInput, SealKey, StepKey, Write,
+};
+use undertone_relay::store::{Store, StoreKey, StoreReply, StoreRequest};
+use undertone_relay::{ConnId, Input, Limits, MemoryStore, Relay, RelayConfig, Standing, To};
+use undertone_wire::account::AccountKind;
+use undertone_wire::codec::{self, Text};
+use undertone_wire::frame::{Reply, Request, Seen};
+use undertone_wire::ids::{Incarnation, LinkKey};
+use undertone_wire::invite::{Invite, Inviter, Origin, RelayInvite};
+use undertone_wire::link::{Psk, PskId};
+use undertone_wire::lobby::LobbySecret;
+use undertone_wire::name::Name;
+use undertone_wire::time::Now;
+
+/// A store as the server has it: the registry outlives a restart, the rest does not.
+#[derive(Default)]
+struct Stores {
+    registry: MemoryStore,
+    rest: MemoryStore,
+}
+
+impl Store for Stores {
+    fn execute(&mut self, request: StoreRequest) -> StoreReply {
+        match request.key {
+            StoreKey::Registry(_) => self.registry.execute(request),
+            _ => self.rest.execute(request),
+        }
+    }
+}
+
+pub struct World {
+    relay: Relay,
+    stores: Stores,
+    pub now: Now,
+    rng: ChaCha20Rng,
+    next_conn: u64,
+    pub clients: Vec<Client>,
+    /// All the relay said it saw.
+    pub seen: Vec<Seen>,
+    relay_key: LinkKey,
+    relay_wake: Option<u64>,
+    pub link: String,
+    /// Looks at, changes or drops what the relay sends.
+    pub tamper: Option<Box<dyn FnMut(usize, &mut Reply) -> bool>>,
+}
+
+pub struct Client {
+    pub name: String,
+    pub engine: Engine,
+    rows: BTreeMap<(u8, [u8; 32]), Vec<u8>>,
+    seal: SealKey,
+    conn: Option<ConnId>,
+    to_relay: VecDeque<Vec<u8>>,
+    from_relay: VecDeque<Vec<u8>>,
+    wake_at: Option<u64>,
+    pub events: Vec<Event>,
+    standing: Standing,
+    next_tag: u64,
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        Self::with_limits(seed, Limits::default())
+    }
+
+    pub fn with_limits(seed: u64, limits: Limits) -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let relay_key = LinkKey(bytes(&mut rng));
+        let link = invite(&mut rng, relay_key, None).to_link();
+        let relay = relay(&mut rng, relay_key, limits);
+        Self {
+            relay,
+            stores: Stores::default(),
+            now: Now { mono_ms: 1_000, wall_ms: 1_750_000_000_000 },
+            rng,
+            next_conn: 1,
+            clients: Vec::new(),
+            seen: Vec::new(),
+            relay_key,
+            relay_wake: None,
+            link,
+            tamper: None,
+        }
+    }
+
+    /// A new member, made, connected and named; not run yet.
+    pub fn add(&mut self, name: &str) -> usize {
+        self.add_kind(name, AccountKind::Ed25519)
+    }
+
+    pub fn add_kind(&mut self, name: &str, account: AccountKind) -> usize {
+        let at = self.make(name, account, false);
+        self.connect(at);
+        self.command(at, Command::Register(Name::parse(name).unwrap()));
+        at
+    }
+
+    /// The operator's own member.
+    pub fn add_operator(&mut self) -> usize {
+        let at = self.make("Server", AccountKind::Ed25519, true);
+        self.connect(at);
+        at
+    }
+
+    fn make(&mut self, name: &str, account: AccountKind, operator: bool) -> usize {
+        let seal = SealKey::new(bytes(&mut self.rng));
+        let key = StepKey::new(bytes(&mut self.rng));
+        let setup = undertone_engine::Setup { account, link: self.link.clone(), operator };
+        let (engine, step) = Engine::create(setup, seal.clone(), self.now, key).unwrap();
+        let mut client = Client {
+            name: name.to_owned(),
+            engine,
+            rows: BTreeMap::new(),
+            seal,
+            conn: None,
+            to_relay: VecDeque::new(),
+            from_relay: VecDeque::new(),
+            wake_at: None,
+            events: Vec::new(),
+            standing: if operator { Standing::Console } else { Standing::Member },
+            next_tag: 1,
+        };
+        client.commit(step.writes);
+        self.clients.push(client);
+        self.clients.len() - 1
+    }
+
+    /// Makes everyone after this trust the operator's member as `Server`.
+    pub fn invite_by_operator(&mut self, at: usize) {
+        let invite = Invite::parse(&self.link).unwrap();
+        let hash = self.clients[at].engine.account_hash();
+        let inviter = Inviter { name: Name::operator(), key_hash: *hash.0.first_chunk().unwrap() };
+        let lobby = invite.lobby_half().cloned();
+        self.link =
+            Invite::new(invite.origin.clone(), invite.relay_half().clone(), lobby, Some(inviter))
+                .to_link();
+    }
+
+    pub fn connect(&mut self, at: usize) {
+        let conn = ConnId(self.next_conn);
+        self.next_conn += 1;
+        let handshake_hash = bytes(&mut self.rng);
+        let client = &mut self.clients[at];
+        let (peer, standing) = (client.engine.link_secret().public(), client.standing);
+        client.conn = Some(conn);
+        let address = Text::new(format!("127.0.0.1:{}", conn.0)).unwrap();
+        self.to_brain(Input::Connected { conn, peer, address, handshake_hash, standing });
+        let relay = self.relay_key;
+        self.input(at, EngineInput::Connected { handshake_hash, relay });
+    }
+
+    pub fn disconnect(&mut self, at: usize) {
+        let client = &mut self.clients[at];
+        client.to_relay.clear();
+        client.from_relay.clear();
+        let Some(conn) = client.conn.take() else { return };
+        self.to_brain(Input::Disconnected { conn });
+        self.input(at, EngineInput::Disconnected);
+    }
+
+    /// The process ends and starts again with what was on its disk.
+    pub fn restart_client(&mut self, at: usize) {
+        self.disconnect(at);
+        self.reload(at);
+        self.connect(at);
+    }
+
+    pub fn reload(&mut self, at: usize) {
+        let client = &mut self.clients[at];
+        let state = client.rows.iter().filter(|((table, _), _)| *table == Table::State as u8);
+        let rows: Vec<_> = state.map(|((_, key), value)| (*key, value.clone())).collect();
+        client.engine = Engine::load(rows, client.seal.clone()).unwrap();
+        client.wake_at = None;
+    }
+
+    /// The relay's process ends and starts again: its registry is there, its logs are not.
+    pub fn restart_relay(&mut self) {
+        for at in 0..self.clients.len() {
+            self.disconnect(at);
+        }
+        self.stores.rest = MemoryStore::default();
+        self.relay = relay(&mut self.rng, self.relay_key, Limits::default());
+        for at in 0..self.clients.len() {
+            self.connect(at);
+        }
+    }
+
+    pub fn command(&mut self, at: usize, command: Command) -> u64 {
+        let tag = self.clients[at].next_tag;
+        self.clients[at].next_tag += 1;
+        self.input(at, EngineInput::Command { tag, command });
+        tag
+    }
+
+    pub fn say(&mut self, at: usize, text: &str) -> u64 {
+        self.command(at, Command::Send { to: Conversation::Lobby, text: text.to_owned() })
+    }
+
+    pub fn msg(&mut self, at: usize, to: &str, text: &str) -> u64 {
+        let who = Who(to.to_owned());
+        self.command(at, Command::Direct { who, text: Some(text.to_owned()) })
+    }
+
+    fn input(&mut self, at: usize, input: EngineInput) {
+        let key = StepKey::new(bytes(&mut self.rng));
+        let client = &mut self.clients[at];
+        let step = client.engine.handle(input, self.now, key);
+        client.commit(step.writes);
+        if client.conn.is_some() {
+            client.to_relay.extend(step.sends.iter().map(codec::encode));
+        }
+        client.events.extend(step.events);
+        client.wake_at = step.wake_at;
+    }
+
+    fn to_brain(&mut self, input: Input) {
+        let mut step = undertone_relay::Step::default();
+        self.relay.handle(input, self.now, &mut step);
+        loop {
+            for send in std::mem::take(&mut step.sends) {
+                self.deliver(&send.to, &send.frame);
+            }
+            for (conn, _) in std::mem::take(&mut step.closes) {
+                if let Some(at) = self.clients.iter().position(|c| c.conn == Some(conn)) {
+                    self.clients[at].conn = None;
+                    self.clients[at].to_relay.clear();
+                }
+            }
+            self.seen.append(&mut step.seen);
+            self.relay_wake = step.wake_at;
+            let drains = std::mem::take(&mut step.drains);
+            let requests = std::mem::take(&mut step.requests);
+            if drains.is_empty() && requests.is_empty() {
+                return;
+            }
+            for request in requests {
+                let reply = self.stores.execute(request);
+                self.relay.handle(Input::Stored(reply), self.now, &mut step);
+            }
+            for conn in drains {
+                self.relay.handle(Input::Drained { conn }, self.now, &mut step);
+            }
+        }
+    }
+
+    fn deliver(&mut self, to: &To, frame: &[u8]) {
+        for client in &mut self.clients {
+            let Some(conn) = client.conn else { continue };
+            let hit = match to {
+                To::One(one) => *one == conn,
+                To::Many { conns, except } => conns.contains(&conn) && *except != Some(conn),
+            };
+            if hit {
+                client.from_relay.push_back(frame.to_vec());
+            }
+        }
+    }
+
+    /// Delivers everything and lets time pass until nothing happens any more, for at most
+    /// `ms` of virtual time.
+    pub fn run_for(&mut self, ms: u64) {
+        let end = self.now.mono_ms + ms;
+        for _ in 0..5_000_000_u64 {
+            if self.deliver_one() {
+                continue;
+            }
+            let wakes = self.clients.iter().filter_map(|client| client.wake_at);
+            let next = wakes.chain(self.relay_wake).filter(|at| *at <= end).min();
+            let Some(next) = next else {
+                self.advance(end);
+                return;
+            };
+            self.advance(next);
+            self.tick_due();
+        }
+        panic!("the world did not come to rest");
+    }
+
+    /// Until everything that a person would not wait long for has happened.
+    pub fn run(&mut self) {
+        self.run_for(5_000);
+    }
+
+    fn advance(&mut self, to: u64) {
+        let passed = to.saturating_sub(self.now.mono_ms);
+        self.now.mono_ms += passed;
+        self.now.wall_ms += passed;
+    }
+
+    fn tick_due(&mut self) {
+        for at in 0..self.clients.len() {
+            if self.clients[at].wake_at.is_some_and(|wake| wake <= self.now.mono_ms) {
+                self.input(at, EngineInput::Tick);
+            }
+        }
+        if self.relay_wake.is_some_and(|wake| wake <= self.now.mono_ms) {
+            self.to_brain(Input::Tick);
+        }
+    }
+
+    /// One frame of one connection, chosen at random.
+    fn deliver_one(&mut self) -> bool {
+        let queued: Vec<(usize, bool)> = (0..self.clients.len())
+            .flat_map(|at| [(at, true), (at, false)])
+            .filter(|(at, up)| {
+                let client = &self.clients[*at];
+                !if *up { client.to_relay.is_empty() } else { client.from_relay.is_empty() }
+            })
+            .collect();
+        if queued.is_empty() {
+            return false;
+        }
+        let (at, up) = queued[self.rng.next_u32() as usize % queued.len()];
+        if up {
+            self.carry_up(at)
+        } else {
+            self.carry_down(at)
+        }
+        true
+    }
+
+    fn carry_up(&mut self, at: usize) {
+        let bytes = self.clients[at].to_relay.pop_front().unwrap();
+        let Some(conn) = self.clients[at].conn else { return };
+        let request: Request = codec::decode(&bytes).expect("engines send only valid frames");
+        self.to_brain(Input::Frame { conn, request });
+    }
+
+    fn carry_down(&mut self, at: usize) {
+        let bytes = self.clients[at].from_relay.pop_front().unwrap();
+        let mut reply: Reply = codec::decode(&bytes).expect("relays send only valid frames");
+        if let Some(mut tamper) = self.tamper.take() {
+            let pass = tamper(at, &mut reply);
+            self.tamper = Some(tamper);
+            if !pass {
+                return;
+            }
+        }
+        self.input(at, EngineInput::Frame(reply));
+    }
+
+    /// Gives a client a frame that the relay did not send.
+    pub fn inject(&mut self, at: usize, reply: Reply) {
+        self.input(at, EngineInput::Frame(reply));
+    }
+
+    /// The texts a client showed, as `name: text`, and takes them.
+    pub fn texts(&mut self, at: usize) -> Vec<String> {
+        let events = std::mem::take(&mut self.clients[at].events);
+        events.iter().filter_map(|event| text_of(&event.kind)).collect()
+    }
+
+    pub fn has(&self, at: usize, wanted: impl Fn(&EventKind) -> bool) -> bool {
+        self.clients[at].events.iter().any(|event| wanted(&event.kind))
+    }
+
+    pub fn troubles(&self) -> Vec<String> {
+        let of = |client: &Client| {
+            let name = client.name.clone();
+            let troubles = client.events.iter().filter_map(|event| match &event.kind {
+                EventKind::Trouble(trouble) => Some(trouble.to_string()),
+                EventKind::Failed(error) => Some(error.to_string()),
+                EventKind::NotSent { why, .. } => Some(why.to_string()),
+                _ => None,
+            });
+            troubles.map(move |trouble| format!("{name}: {trouble}")).collect::<Vec<_>>()
+        };
+        self.clients.iter().flat_map(of).collect()
+    }
+}
+
+fn text_of(kind: &EventKind) -> Option<String> {
+    let EventKind::Message(message) = kind else { return None };
+    let mark = match message.conversation {
+        Conversation::Lobby => "",
+        Conversation::Direct(_) => "[private] ",
+    };
+    Some(format!("{mark}{}: {}", message.from.name.as_str(), message.text))
+}
+
+impl Client {
+    fn commit(&mut self, writes: Vec<Write>) {
+        for write in writes {
+            let key = (write.table as u8, write.key);
+            match write.value {
+                Some(value) => drop(self.rows.insert(key, value)),
+                None => drop(self.rows.remove(&key)),
+            }
+        }
+    }
+
+    /// All that is on this client's disk.
+    pub fn disk(&self) -> Vec<u8> {
+        self.rows.iter().flat_map(|((_, key), value)| [key.as_slice(), value].concat()).collect()
+    }
+}
+
+fn relay(rng: &mut ChaCha20Rng, relay_key: LinkKey, limits: Limits) -> Relay {
+    let config = RelayConfig { relay_key, seed: bytes(rng), limits };
+    Relay::new(config, Incarnation(bytes(rng)))
+}
+
+fn invite(rng: &mut ChaCha20Rng, relay_key: LinkKey, inviter: Option<Inviter>) -> Invite {
+    let half = RelayInvite {
+        relay_key,
+        pin: None,
+        psk_id: PskId(bytes(rng)),
+        psk: Psk::from_bytes(bytes(rng)),
+    };
+    Invite::new(Origin::loopback(8080), half, Some(LobbySecret::from_bytes(bytes(rng))), inviter)
+}
+
+fn bytes<const N: usize>(rng: &mut ChaCha20Rng) -> [u8; N] {
+    let mut bytes = [0; N];
+    rng.fill_bytes(&mut bytes);
+    bytes
+}
