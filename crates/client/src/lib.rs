@@ -1,1 +1,14 @@
-//! See ARCHITECTURE.md.
+//! An engine on a real machine: its store, its profiles, its connection to the relay.
+
+pub mod client;
+pub mod clock;
+pub mod connection;
+pub mod endpoint;
+pub mod files;
+pub mod local;
+mod platform;
+pub mod profile;
+pub mod store;
+
+#[cfg(test)]
+mod scratch;

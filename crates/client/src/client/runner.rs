@@ -1,0 +1,298 @@
+//! One engine's thread.
+
+use super::line::{Line, Status};
+use super::{Ask, Fault, QUIT_WAIT, Told};
+use crate::clock::{Clock, step_key};
+use crate::connection::{ConnectError, Dial, Incoming};
+use crate::profile::{Opened, ProfileError};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, select};
+use std::time::{Duration, Instant};
+use undertone_engine::api::CommandError;
+use undertone_engine::{Command, Event, EventKind, Input, Step, Write};
+use undertone_wire::frame::{Code, Request};
+
+/// Inputs whose writes are committed together. At one commit for each, the disk would set the pace.
+const MAX_MERGED: usize = 64;
+
+/// Writes after which no further input is merged: a transaction of a few megabytes.
+const MAX_MERGED_WRITES: usize = 4_096;
+
+/// How long the last goodbye may take.
+const GOODBYE: Duration = Duration::from_millis(1_500);
+
+/// How long nothing can happen without anything waking us.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+/// A pause before the machine is asked again for what it refused.
+const RETRY_MS: u64 = 1_000;
+
+pub(super) struct Runner {
+    opened: Opened,
+    line: Line,
+    clock: Clock,
+    asked: Receiver<Ask>,
+    tell: Sender<Told>,
+    wake_at: Option<u64>,
+    pending: Pending,
+    quit_by: Option<Instant>,
+    over: bool,
+}
+
+/// What waits for its writes to be committed.
+#[derive(Default)]
+struct Pending {
+    writes: Vec<Write>,
+    sends: Vec<Request>,
+    told: Vec<Told>,
+    /// Commands in it.
+    tags: Vec<u64>,
+}
+
+/// Something that happened.
+enum Next {
+    Ask(Ask),
+    /// Nobody asks any more.
+    Abandoned,
+    Incoming(Incoming),
+    Time,
+}
+
+impl Runner {
+    pub(super) fn new(
+        opened: Opened,
+        dial: Dial,
+        clock: Clock,
+        asked: Receiver<Ask>,
+        tell: Sender<Told>,
+    ) -> Self {
+        let line = Line::new(dial, clock);
+        let (pending, wake_at) = (Pending::default(), None);
+        Self { opened, line, clock, asked, tell, wake_at, pending, quit_by: None, over: false }
+    }
+
+    pub(super) fn run(mut self) {
+        while !self.is_over() {
+            if let Some(status) = self.line.dial_if_due(&self.opened.engine) {
+                self.over |= matches!(status, Status::GaveUp(_));
+                self.pending.told.push(Told::Status(status));
+                self.settle();
+                continue;
+            }
+            let next = self.wait();
+            self.take(next);
+            self.merge();
+            self.settle();
+        }
+        self.end();
+    }
+
+    fn is_over(&self) -> bool {
+        let said = || self.opened.engine.unsent() == 0;
+        self.over || self.quit_by.is_some_and(|by| by <= Instant::now() || said())
+    }
+
+    fn wait(&self) -> Next {
+        let incoming = self.line.incoming();
+        let wake = self.wake_at.map(|at| self.clock.instant(at));
+        let due = [wake, self.line.due(), self.quit_by].into_iter().flatten().min();
+        let pause = due.map_or(IDLE, |due| due.saturating_duration_since(Instant::now()));
+        select! {
+            recv(self.asked) -> ask => ask.map_or(Next::Abandoned, Next::Ask),
+            recv(incoming) -> incoming => Next::of(incoming.ok()),
+            default(pause) => Next::Time,
+        }
+    }
+
+    /// Takes what else has happened already, up to a bound.
+    fn merge(&mut self) {
+        for _ in 1..MAX_MERGED {
+            if self.pending.writes.len() >= MAX_MERGED_WRITES || self.over {
+                return;
+            }
+            let Some(next) = self.waiting() else { return };
+            self.take(next);
+        }
+    }
+
+    fn waiting(&self) -> Option<Next> {
+        if let Ok(ask) = self.asked.try_recv() {
+            return Some(Next::Ask(ask));
+        }
+        match self.line.incoming().try_recv() {
+            Ok(incoming) => Some(Next::Incoming(incoming)),
+            Err(TryRecvError::Disconnected) => Some(Next::of(None)),
+            Err(TryRecvError::Empty) => None,
+        }
+    }
+
+    fn take(&mut self, next: Next) {
+        match next {
+            Next::Ask(Ask::Command { tag, command }) => self.command(tag, command),
+            Next::Ask(Ask::Quit) => self.quit_by = Some(Instant::now() + QUIT_WAIT),
+            Next::Abandoned => self.over = true,
+            Next::Incoming(incoming) => self.hear(incoming),
+            Next::Time => self.tick(),
+        }
+    }
+
+    fn command(&mut self, tag: u64, command: Command) {
+        if let Command::Register(name) = &command
+            && let Err(error) = self.opened.profile.asking(name)
+        {
+            return self.refuse(tag, error.into());
+        }
+        self.pending.tags.push(tag);
+        self.step(Input::Command { tag, command });
+    }
+
+    fn refuse(&mut self, tag: u64, fault: Fault) {
+        self.pending.told.push(Told::Fault(fault));
+        self.pending.told.push(not_carried_out(tag));
+    }
+
+    fn hear(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Phase(phase) => self.pending.told.push(Told::Status(phase.into())),
+            Incoming::Up { handshake_hash, relay } => {
+                self.line.up();
+                self.pending.told.push(Told::Status(Status::Secure));
+                self.step(Input::Connected { handshake_hash, relay });
+            }
+            Incoming::Frames(replies) => {
+                for reply in replies {
+                    if self.line.is_up() {
+                        self.step(Input::Frame(reply));
+                    }
+                }
+            }
+            Incoming::Down(error) => self.down(error),
+        }
+    }
+
+    fn down(&mut self, error: ConnectError) {
+        let was_up = self.line.is_up();
+        let status = self.line.down(error);
+        if was_up {
+            self.step(Input::Disconnected);
+        }
+        // What steps before this one wanted to send has nowhere to go.
+        self.pending.sends.clear();
+        self.over |= matches!(status, Status::GaveUp(_));
+        self.pending.told.push(Told::Status(status));
+    }
+
+    fn tick(&mut self) {
+        let due = self.wake_at.is_some_and(|at| at <= self.clock.now().mono_ms);
+        if due {
+            self.wake_at = None;
+            self.step(Input::Tick);
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        match step_key() {
+            Ok(key) => {
+                let step = self.opened.engine.handle(input, self.clock.now(), key);
+                self.keep(step);
+            }
+            Err(error) => self.fail(error.into()),
+        }
+    }
+
+    fn keep(&mut self, step: Step) {
+        self.pending.writes.extend(step.writes);
+        self.pending.sends.extend(step.sends);
+        self.pending.told.extend(step.events.into_iter().map(Told::Engine));
+        self.wake_at = step.wake_at.or(self.wake_at);
+    }
+
+    /// Commits what waits, and only then sends and shows what depends on it.
+    fn settle(&mut self) {
+        if let Err(error) = self.opened.store.commit(&self.pending.writes) {
+            return self.fail(error.into());
+        }
+        let pending = std::mem::take(&mut self.pending);
+        if !pending.sends.is_empty() && !self.line.send(pending.sends) {
+            self.down(ConnectError::Stuck);
+        }
+        for told in pending.told {
+            self.note(&told);
+            self.tell(told);
+        }
+    }
+
+    /// What the shell itself has to remember of what is told.
+    fn note(&mut self, told: &Told) {
+        let Told::Engine(Event { kind, .. }) = told else { return };
+        let noted = match kind {
+            EventKind::Registered { me, .. } => self.opened.profile.registered(&me.name),
+            EventKind::RegistrationRefused(_) => self.opened.profile.refused(),
+            EventKind::Bye(Code::Replaced | Code::Blocked) => {
+                self.line.shut_out();
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        if let Err(error) = noted {
+            self.tell(Told::Fault(error.into()));
+        }
+    }
+
+    fn tell(&mut self, told: Told) {
+        // Nobody listens any more: then nobody asks any more either, and that ends us.
+        self.over |= self.tell.send(told).is_err();
+    }
+
+    /// The machine failed: nothing that waits happens, and the engine goes back to what is stored.
+    fn fail(&mut self, fault: Fault) {
+        let failed = std::mem::take(&mut self.pending);
+        self.tell(Told::Fault(fault));
+        for told in failed.told.into_iter().filter(|told| matches!(told, Told::Status(_))) {
+            self.tell(told);
+        }
+        for tag in failed.tags {
+            self.tell(not_carried_out(tag));
+        }
+        match self.opened.profile.reload(&self.opened.store) {
+            Ok(engine) => self.begin_again(engine),
+            Err(error) => self.give_up(error),
+        }
+    }
+
+    /// Nothing that arrived is lost: a new connection reads on from what was committed.
+    fn begin_again(&mut self, engine: undertone_engine::Engine) {
+        self.opened.engine = engine;
+        self.wake_at = Some(self.clock.now().after(RETRY_MS));
+        if self.line.is_up() {
+            let status = self.line.down(ConnectError::Closed);
+            self.tell(Told::Status(status));
+        }
+    }
+
+    fn give_up(&mut self, error: ProfileError) {
+        self.over = true;
+        self.tell(Told::Fault(error.into()));
+    }
+
+    fn end(mut self) {
+        let unsent = self.opened.engine.unsent();
+        self.line.close(GOODBYE);
+        let Opened { profile, store, .. } = self.opened;
+        drop(store);
+        if let Err(error) = profile.finish() {
+            let _nobody = self.tell.send(Told::Fault(error.into()));
+        }
+        let _nobody = self.tell.send(Told::Closed { unsent });
+    }
+}
+
+impl Next {
+    fn of(incoming: Option<Incoming>) -> Self {
+        Self::Incoming(incoming.unwrap_or(Incoming::Down(ConnectError::Closed)))
+    }
+}
+
+fn not_carried_out(tag: u64) -> Told {
+    let kind = EventKind::Failed(CommandError::Internal("this machine failed"));
+    Told::Engine(Event { tag: Some(tag), kind })
+}

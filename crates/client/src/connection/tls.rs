@@ -1,0 +1,89 @@
+//! TLS 1.3 to a relay. Verification is never off: the certificate is the pinned one, or it is
+//! publicly valid for the relay's name.
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+use undertone_wire::invite::CertificatePin;
+
+/// How to speak TLS to a relay whose link has this pin, or none.
+pub(super) fn config(pin: Option<CertificatePin>) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = Verifier { pin, provider: Arc::clone(&provider) };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(config)
+}
+
+#[derive(Debug)]
+struct Verifier {
+    pin: Option<CertificatePin>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Verifier {
+    fn is_pinned(&self, certificate: &CertificateDer<'_>) -> bool {
+        let digest: [u8; 32] = Sha256::digest(certificate).into();
+        self.pin.is_some_and(|pin| pin.0.ct_eq(&digest).into())
+    }
+
+    /// What this machine trusts; it is looked up when it is needed, which with a pin it is not.
+    fn public(&self) -> Result<impl ServerCertVerifier + use<>, Error> {
+        rustls_platform_verifier::Verifier::new(Arc::clone(&self.provider))
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.is_pinned(end_entity) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let no_roots = |_| Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        self.public().map_err(no_roots)?.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        )
+    }
+
+    /// Never reached: only TLS 1.3 is offered.
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::PeerIncompatible(rustls::PeerIncompatible::Tls13RequiredForQuic))
+    }
+
+    /// Whoever shows a certificate must hold its key: also of a pinned one.
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

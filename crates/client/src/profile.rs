@@ -1,0 +1,264 @@
+//! Profiles: one account at one relay, in a folder that one process works in.
+//!
+//! | place | what |
+//! | --- | --- |
+//! | `RELAY/lock` | held while profiles of this relay are looked at, made or removed |
+//! | `RELAY/ID/lock` | the process that works with this profile |
+//! | `RELAY/ID/profile.key` | seals the rows; 32 random bytes |
+//! | `RELAY/ID/profile.json` | name, address, when last used: what choosing needs, and no secret |
+//! | `RELAY/ID/store` | the engine's rows, sealed |
+//!
+//! `RELAY` is the relay's key and `ID` the member's: a name is never a path.
+
+mod about;
+mod folder;
+
+pub use about::Standing;
+pub use folder::{Opened, Profile};
+
+use crate::clock::{Clock, NoRandomness};
+use crate::files::{FileError, FileLock, SecretError, at, private_folder};
+use crate::store::StoreError;
+use about::About;
+use folder::Taken;
+use std::path::{Path, PathBuf};
+use undertone_engine::{EngineError, Setup};
+use undertone_wire::ids::{ClientId, LinkKey};
+use undertone_wire::name::Name;
+
+/// Profiles of one relay that are looked at; a home has a handful.
+const MAX_PROFILES: usize = 4_096;
+
+/// A profile cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// Another process works with it.
+    #[error("the profile of {name} is in use by {}", holder(*.process))]
+    Held {
+        /// Whose it is.
+        name: String,
+        /// Who has it, if that can be read.
+        process: Option<u32>,
+    },
+    /// There is none of that name or id.
+    #[error("there is no profile '{0}' for this relay")]
+    Unknown(String),
+    /// More than one id begins like that.
+    #[error("more than one profile is meant by '{0}'")]
+    Ambiguous(String),
+    /// A file of it is missing or is not what we wrote.
+    #[error("the profile {path} is damaged: {what}")]
+    Damaged {
+        /// Its folder.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// A file or folder cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Its store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its rows make no engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Its key file cannot be read or made.
+    #[error(transparent)]
+    Key(#[from] SecretError),
+    /// The system gave no random bytes.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+}
+
+fn holder(process: Option<u32>) -> String {
+    process.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"))
+}
+
+/// Which profile is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// The most recently used one that no process holds.
+    Latest,
+    /// The one of this name, or else a new one.
+    Named(Name),
+    /// An existing one, by name or by the start of its id.
+    Existing(String),
+}
+
+/// What was found.
+#[derive(Debug)]
+pub enum Choice {
+    /// It is open.
+    Opened(Box<Opened>),
+    /// There is none to take: a new one is needed. These are open elsewhere.
+    New {
+        /// Their names, the most recently used first.
+        held: Vec<String>,
+    },
+}
+
+/// The folder of all profiles.
+#[derive(Debug, Clone)]
+pub struct Profiles {
+    root: PathBuf,
+}
+
+impl Profiles {
+    /// Profiles live below this folder.
+    #[must_use]
+    pub fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Finds and opens a profile at this relay. What never registered, and nobody holds, is removed
+    /// on the way.
+    pub fn choose(&self, relay: LinkKey, wanted: &Wanted) -> Result<Choice, ProfileError> {
+        let folder = self.relay_folder(relay);
+        if !folder.is_dir() {
+            return none_found(wanted, Vec::new());
+        }
+        let _alone = FileLock::wait(&folder.join("lock"))?;
+        let known = known(&folder)?;
+        let (new, mut used): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|found| found.about.standing == Standing::New);
+        for found in new {
+            found.remove_unless_held()?;
+        }
+        used.retain(|found| found.is_wanted(wanted));
+        if let Wanted::Existing(text) = wanted {
+            refuse_ambiguous(&used, text)?;
+        }
+        take_first(used, wanted)
+    }
+
+    /// Makes a profile; its folder and the engine's first rows are durable when this returns.
+    pub fn make(
+        &self,
+        relay: LinkKey,
+        address: &str,
+        setup: Setup,
+        clock: Clock,
+    ) -> Result<Opened, ProfileError> {
+        let folder = self.relay_folder(relay);
+        private_folder(&folder)?;
+        let _alone = FileLock::wait(&folder.join("lock"))?;
+        folder::make_below(&folder, address, setup, clock)
+    }
+
+    /// The link of the profile that was used last: at any relay, or at the one of this address
+    /// (`HOST:PORT`).
+    pub fn last_link(&self, address: Option<&str>) -> Result<Option<String>, ProfileError> {
+        let mut latest: Option<Found> = None;
+        for relay in folders(&self.root)? {
+            let used = known(&relay)?.into_iter().filter(|found| {
+                found.about.standing != Standing::New
+                    && address.is_none_or(|address| found.about.relay == address)
+            });
+            latest = used.chain(latest).max_by_key(|found| found.about.last_used);
+        }
+        latest.map(|found| folder::read_link(&found.folder)).transpose()
+    }
+
+    fn relay_folder(&self, relay: LinkKey) -> PathBuf {
+        self.root.join(relay.to_string())
+    }
+}
+
+/// A folder with what its `profile.json` says.
+#[derive(Debug)]
+struct Found {
+    folder: PathBuf,
+    id: String,
+    about: About,
+}
+
+impl Found {
+    fn is_wanted(&self, wanted: &Wanted) -> bool {
+        match wanted {
+            Wanted::Latest => true,
+            Wanted::Named(name) => self.about.name.as_deref() == Some(name.as_str()),
+            Wanted::Existing(text) => self.is_meant_by(text),
+        }
+    }
+
+    fn is_meant_by(&self, text: &str) -> bool {
+        let id = text.to_ascii_lowercase();
+        self.about.name.as_deref() == Some(text) || (id.len() >= 4 && self.id.starts_with(&id))
+    }
+
+    fn name(&self) -> String {
+        self.about.name.clone().unwrap_or_else(|| self.id.clone())
+    }
+
+    fn remove_unless_held(&self) -> Result<(), ProfileError> {
+        match folder::take(&self.folder)? {
+            Taken::Held(_) => Ok(()),
+            Taken::Ours(lock) => {
+                drop(lock);
+                Ok(std::fs::remove_dir_all(&self.folder).map_err(at(&self.folder))?)
+            }
+        }
+    }
+}
+
+fn refuse_ambiguous(used: &[Found], text: &str) -> Result<(), ProfileError> {
+    let named = |found: &Found| found.about.name.as_deref() == Some(text);
+    if used.len() > 1 && !used.iter().any(named) {
+        return Err(ProfileError::Ambiguous(text.to_owned()));
+    }
+    Ok(())
+}
+
+/// Opens the first that nobody holds, the most recently used first.
+fn take_first(used: Vec<Found>, wanted: &Wanted) -> Result<Choice, ProfileError> {
+    let mut held = Vec::new();
+    for found in used {
+        match folder::take(&found.folder)? {
+            Taken::Ours(lock) => {
+                let opened = folder::open(&found.folder, found.about, lock)?;
+                return Ok(Choice::Opened(Box::new(opened)));
+            }
+            Taken::Held(process) if *wanted != Wanted::Latest => {
+                return Err(ProfileError::Held { name: found.name(), process });
+            }
+            Taken::Held(_) => held.push(found.name()),
+        }
+    }
+    none_found(wanted, held)
+}
+
+fn none_found(wanted: &Wanted, held: Vec<String>) -> Result<Choice, ProfileError> {
+    match wanted {
+        Wanted::Existing(text) => Err(ProfileError::Unknown(text.clone())),
+        Wanted::Latest | Wanted::Named(_) => Ok(Choice::New { held }),
+    }
+}
+
+/// All profiles in a relay's folder, the most recently used first.
+fn known(relay: &Path) -> Result<Vec<Found>, ProfileError> {
+    let mut known = Vec::new();
+    for folder in folders(relay)? {
+        let id = folder.file_name().and_then(|name| name.to_str()).and_then(ClientId::parse);
+        let Some(id) = id else { continue };
+        // A file that does not open is left alone: it may be of a newer version.
+        let Ok(about) = About::read(&folder) else { continue };
+        known.push(Found { folder, id: id.to_string(), about: about.unwrap_or_default() });
+    }
+    known.sort_by(|a, b| b.about.last_used.cmp(&a.about.last_used).then(a.id.cmp(&b.id)));
+    Ok(known)
+}
+
+/// The folders in a folder; none where it does not exist.
+fn folders(path: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(at(path)(error)),
+    };
+    let paths = entries.take(MAX_PROFILES).filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    Ok(paths.filter(|path| path.is_dir()).collect())
+}
+
+#[cfg(test)]
+mod tests;

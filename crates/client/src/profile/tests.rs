@@ -1,0 +1,189 @@
+//! Which profile is taken, and what stays on disk. These run against the real engine.
+
+use super::*;
+use crate::scratch::Scratch;
+use undertone_wire::account::AccountKind;
+
+const RELAY: LinkKey = LinkKey([7; 32]);
+const ADDRESS: &str = "127.0.0.1:8080";
+
+struct Home {
+    _scratch: Scratch,
+    profiles: Profiles,
+}
+
+fn home() -> Home {
+    let scratch = Scratch::new();
+    let profiles = Profiles::at(scratch.path().join("profiles"));
+    Home { _scratch: scratch, profiles }
+}
+
+fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+fn setup() -> Setup {
+    Setup { account: AccountKind::Ed25519, link: crate::scratch::link_to(8080), operator: false }
+}
+
+impl Home {
+    fn make(&self) -> Opened {
+        self.profiles.make(RELAY, ADDRESS, setup(), Clock::start()).unwrap()
+    }
+
+    fn person(&self, called: &str) -> Opened {
+        let mut opened = self.make();
+        opened.profile.asking(&name(called)).unwrap();
+        opened.profile.registered(&name(called)).unwrap();
+        // Two uses in one millisecond would be in no order.
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        opened
+    }
+
+    fn choose(&self, wanted: &Wanted) -> Choice {
+        self.profiles.choose(RELAY, wanted).unwrap()
+    }
+
+    fn latest(&self) -> Opened {
+        match self.choose(&Wanted::Latest) {
+            Choice::Opened(opened) => *opened,
+            Choice::New { held } => panic!("a new profile is asked for; held: {held:?}"),
+        }
+    }
+
+    fn held(&self) -> Vec<String> {
+        match self.choose(&Wanted::Latest) {
+            Choice::New { held } => held,
+            Choice::Opened(opened) => panic!("{:?} was taken", opened.profile.name()),
+        }
+    }
+
+    fn count(&self) -> usize {
+        folders(&self.profiles.relay_folder(RELAY)).unwrap().len()
+    }
+}
+
+#[test]
+fn an_empty_home_asks_for_a_new_profile() {
+    assert_eq!(home().held(), Vec::<String>::new());
+}
+
+#[test]
+fn two_opened_at_once_are_two_people_and_the_same_two_afterwards() {
+    let home = home();
+    let (alice, bob) = (home.person("Alice"), home.person("Bob"));
+    let ids = [alice.engine.client_id(), bob.engine.client_id()];
+    assert_ne!(ids[0], ids[1]);
+    assert_eq!(home.held(), ["Bob", "Alice"]);
+    drop((alice, bob));
+    let (first, second) = (home.latest(), home.latest());
+    assert_eq!([second.engine.client_id(), first.engine.client_id()], ids);
+    assert_eq!(home.held().len(), 2);
+}
+
+#[test]
+fn the_most_recently_used_profile_is_taken() {
+    let home = home();
+    drop(home.person("Alice"));
+    drop(home.person("Bob"));
+    let Choice::Opened(alice) = home.choose(&Wanted::Named(name("Alice"))) else {
+        panic!("Alice is there");
+    };
+    drop(alice);
+    assert_eq!(home.latest().profile.name(), Some("Alice"));
+}
+
+#[test]
+fn an_explicit_profile_that_is_held_is_refused_with_its_process() {
+    let home = home();
+    let _alice = home.person("Alice");
+    let error = home.profiles.choose(RELAY, &Wanted::Named(name("Alice"))).unwrap_err();
+    let process = std::process::id();
+    assert_eq!(error.to_string(), format!("the profile of Alice is in use by process {process}"));
+}
+
+#[test]
+fn an_unknown_name_makes_a_profile_and_an_unknown_id_does_not() {
+    let home = home();
+    drop(home.person("Alice"));
+    assert!(matches!(home.choose(&Wanted::Named(name("Bob"))), Choice::New { .. }));
+    let error = home.profiles.choose(RELAY, &Wanted::Existing("Bob".to_owned())).unwrap_err();
+    assert!(matches!(error, ProfileError::Unknown(_)), "{error}");
+}
+
+#[test]
+fn an_existing_profile_is_found_by_the_start_of_its_id() {
+    let home = home();
+    let id = home.person("Alice").engine.client_id();
+    let start: String = id.to_string().chars().take(8).collect();
+    let Choice::Opened(opened) = home.choose(&Wanted::Existing(start)) else {
+        panic!("it is there");
+    };
+    assert_eq!(opened.engine.client_id(), id);
+}
+
+#[test]
+fn what_never_registered_goes_and_what_may_have_stays() {
+    let home = home();
+    drop(home.make());
+    let mut asked = home.make();
+    asked.profile.asking(&name("Alice")).unwrap();
+    drop(asked);
+    assert_eq!(home.count(), 2);
+    assert_eq!(home.latest().profile.name(), Some("Alice"));
+    assert_eq!(home.count(), 1, "the one that was never sent is still there");
+}
+
+#[test]
+fn a_profile_whose_name_was_refused_never_registered() {
+    let home = home();
+    let mut opened = home.make();
+    opened.profile.asking(&name("Alice")).unwrap();
+    opened.profile.refused().unwrap();
+    opened.profile.finish().unwrap();
+    assert_eq!(home.count(), 0);
+}
+
+#[test]
+fn one_that_is_being_made_elsewhere_is_left_alone() {
+    let home = home();
+    let _typing_a_name = home.make();
+    assert_eq!(home.held(), Vec::<String>::new());
+    assert_eq!(home.count(), 1);
+}
+
+#[test]
+fn a_profile_without_its_key_is_damaged_and_kept() {
+    let home = home();
+    drop(home.person("Alice"));
+    let folder = folders(&home.profiles.relay_folder(RELAY)).unwrap().remove(0);
+    std::fs::remove_file(folder.join("profile.key")).unwrap();
+    let error = home.profiles.choose(RELAY, &Wanted::Latest).unwrap_err();
+    assert!(matches!(error, ProfileError::Damaged { .. }), "{error}");
+    assert!(folder.join("store").exists());
+}
+
+#[test]
+fn the_last_link_is_read_while_its_profile_is_open() {
+    let home = home();
+    assert_eq!(home.profiles.last_link(None).unwrap(), None);
+    let _alice = home.person("Alice");
+    assert_eq!(home.profiles.last_link(None).unwrap(), Some(crate::scratch::link_to(8080)));
+    assert!(home.profiles.last_link(Some(ADDRESS)).unwrap().is_some());
+    assert!(home.profiles.last_link(Some("127.0.0.1:9999")).unwrap().is_none());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_profile_is_its_owners_alone_and_named_after_no_name() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = home();
+    let _alice = home.person("Alice");
+    let folder = folders(&home.profiles.relay_folder(RELAY)).unwrap().remove(0);
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), 0o700);
+    for file in ["profile.key", "profile.json", "store"] {
+        assert_eq!(mode(&folder.join(file)), 0o600, "{file}");
+    }
+    assert!(!folder.to_string_lossy().contains("Alice"));
+}
