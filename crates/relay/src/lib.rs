@@ -4,10 +4,18 @@
 //! to the [`store`]: nothing is acknowledged before the store's own reply says that it is there.
 //! The relay sees ids, epochs, sizes and times; no key that opens a message can be named here.
 
+mod bucket;
+mod connection;
+mod context;
+mod directory;
+mod inbox;
 mod input;
-mod limits;
+pub mod limits;
+mod log;
 mod memory;
+mod presence;
 mod relay;
+mod seeded;
 mod step;
 
 #[doc(hidden)]
@@ -15,7 +23,7 @@ pub mod contract;
 pub mod store;
 
 pub use input::{ConnId, Input, InviteAnswer, Standing};
-pub use limits::{CATCH_UP_WINDOW, Limits, PAGE_BYTES};
+pub use limits::Limits;
 pub use memory::MemoryStore;
 pub use relay::{Relay, RelayConfig};
 pub use step::{InviteAction, Send, Step, To};

@@ -1,0 +1,281 @@
+//! One log: what is known of it, what waits for it, who reads it.
+
+use super::batch::{Batch, Verdict, Waiting};
+use super::facts::{Facts, Unreadable};
+use super::flow::Flow;
+use super::readers::{Join, Reader};
+use super::sweep::Sweep;
+use super::{Asked, Shared};
+use crate::context::{Context, Part};
+use crate::input::ConnId;
+use crate::limits::MAX_TRIES;
+use crate::store::{Operation, Outcome, StoreKey};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use undertone_wire::frame::{Code, Reply, Seen};
+use undertone_wire::ids::LogId;
+
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    pub(super) record: Record,
+    /// The last position that is durable, and that readers at the head have.
+    pub(super) head: u64,
+    /// The last entry there will ever be is durable.
+    pub(super) ended: bool,
+    pub(super) queue: VecDeque<Waiting>,
+    /// Subscriptions that wait until nothing is in flight: they are answered from durable facts.
+    pub(super) joins: Vec<Join>,
+    pub(super) in_flight: Option<Batch>,
+    /// Writes in a row that others got ahead of.
+    conflicts: u8,
+    pub(super) readers: BTreeMap<ConnId, Reader>,
+    /// The readers at the head; made again when it has changed.
+    pub(super) live: Option<Arc<[ConnId]>>,
+    /// Connections of which an append was refused.
+    follows: BTreeSet<ConnId>,
+    pub(super) sweep: Sweep,
+}
+
+/// What is known of the log's record.
+#[derive(Debug, Default)]
+pub(super) enum Record {
+    #[default]
+    Unread,
+    Reading,
+    Absent,
+    Known(Box<Facts>),
+}
+
+impl Log {
+    /// Whether it can be let go: everything can be read again.
+    pub(super) fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+            && self.joins.is_empty()
+            && self.in_flight.is_none()
+            && self.readers.is_empty()
+            && self.follows.is_empty()
+            && !matches!(self.record, Record::Reading)
+            && self.sweep.is_idle()
+    }
+
+    /// Whether there is nothing to be remembered: no such log.
+    pub(super) fn is_nothing(&self) -> bool {
+        !matches!(self.record, Record::Known(_)) && self.is_idle()
+    }
+
+    fn is_wanted(&self) -> bool {
+        let Self { queue, joins, readers, .. } = self;
+        !(queue.is_empty() && joins.is_empty() && readers.is_empty()) || self.sweep.due
+    }
+
+    pub(super) fn facts(&self) -> Option<&Facts> {
+        match &self.record {
+            Record::Known(facts) => Some(facts),
+            _ => None,
+        }
+    }
+
+    pub(super) fn facts_mut(&mut self) -> Option<&mut Facts> {
+        match &mut self.record {
+            Record::Known(facts) => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// Goes on with whatever it can.
+    pub(super) fn settle(&mut self, id: LogId, shared: &mut Shared, ctx: &mut Context<'_>) {
+        match self.record {
+            Record::Reading => return,
+            Record::Unread if !self.is_wanted() => return,
+            Record::Unread => {
+                self.record = Record::Reading;
+                let asked = ctx.request(Part::Logs, StoreKey::Log(id), Operation::ReadHeader);
+                shared.asked.insert(asked, Asked::Header);
+                return;
+            }
+            Record::Absent | Record::Known(_) => {}
+        }
+        if self.in_flight.is_some() {
+            return;
+        }
+        for join in std::mem::take(&mut self.joins) {
+            self.join(id, &join, shared, ctx);
+        }
+        while self.in_flight.is_none() && !self.queue.is_empty() {
+            self.judge_batch(id, shared, ctx);
+        }
+        self.start_sweep(id, shared, ctx);
+    }
+
+    /// The record was read.
+    pub(super) fn header_read(
+        &mut self,
+        id: LogId,
+        outcome: Outcome,
+        shared: &mut Shared,
+        ctx: &mut Context<'_>,
+    ) {
+        let record = match outcome {
+            Outcome::Header { version: 0, .. } => Ok(Record::Absent),
+            Outcome::Header { version, header, rows } => {
+                let facts = Facts::read(version, &header, &rows, &shared.seeded);
+                facts.map(|facts| Record::Known(Box::new(facts)))
+            }
+            _ => Err(Unreadable),
+        };
+        if let Ok(record) = record {
+            self.record = record;
+            self.catch_up_with_record(id, shared, ctx);
+        } else {
+            self.record = Record::Unread;
+            self.fail_all(Code::StoreFailed, id, shared, ctx);
+            self.dismiss_all(id, Code::StoreFailed, &mut shared.flow, ctx);
+        }
+    }
+
+    /// Others may have written since readers were at the head.
+    fn catch_up_with_record(&mut self, id: LogId, shared: &mut Shared, ctx: &mut Context<'_>) {
+        let Some(facts) = self.facts() else {
+            return self.dismiss_all(id, Code::Absent, &mut shared.flow, ctx);
+        };
+        let (head, ended) = (facts.header.head, facts.header.ended);
+        let old = std::mem::replace(&mut self.head, head);
+        self.ended = ended;
+        self.sweep.look_again();
+        self.wake_readers(id, old, shared, ctx);
+    }
+
+    /// The write in flight was answered.
+    pub(super) fn written(
+        &mut self,
+        id: LogId,
+        outcome: Outcome,
+        shared: &mut Shared,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some(batch) = self.in_flight.take() else { return };
+        match outcome {
+            Outcome::Stored { version } => {
+                self.conflicts = 0;
+                if let Some(facts) = self.facts_mut() {
+                    facts.version = version;
+                }
+                self.conclude(id, batch, shared, ctx);
+            }
+            Outcome::Conflict { .. } if self.conflicts < MAX_TRIES => {
+                self.conflicts += 1;
+                self.record = Record::Unread;
+                self.take_back(batch, shared);
+            }
+            _ => {
+                self.record = Record::Unread;
+                self.conflicts = 0;
+                self.take_back(batch, shared);
+                self.fail_all(Code::StoreFailed, id, shared, ctx);
+            }
+        }
+    }
+
+    /// Refuses everything that waits.
+    fn fail_all(&mut self, code: Code, id: LogId, shared: &mut Shared, ctx: &mut Context<'_>) {
+        for join in std::mem::take(&mut self.joins) {
+            shared.flow.unsubscribe(join.asker.conn, id);
+            ctx.refuse(join.asker.conn, join.seq, code, 0);
+        }
+        for waiting in std::mem::take(&mut self.queue) {
+            self.answer(id, waiting, Verdict::Refused(code, 0), shared, ctx);
+        }
+        self.sweep = Sweep::default();
+    }
+
+    /// A write did not happen: its requests wait again, in front of the others.
+    fn take_back(&mut self, batch: Batch, shared: &mut Shared) {
+        for (waiting, verdict) in batch.judged.into_iter().rev() {
+            match (&waiting, &verdict) {
+                (Waiting::Append { asker, .. }, Verdict::Appended(accepted)) => {
+                    shared.usage.credit(asker.member.id, accepted.size);
+                }
+                (Waiting::Create { asker, .. }, Verdict::Created) => {
+                    shared.usage.credit_log(asker.member.id);
+                }
+                _ => {}
+            }
+            self.queue.push_front(waiting);
+        }
+    }
+
+    /// A write is durable, or none was needed: everybody gets an answer, in order.
+    pub(super) fn conclude(
+        &mut self,
+        id: LogId,
+        batch: Batch,
+        shared: &mut Shared,
+        ctx: &mut Context<'_>,
+    ) {
+        for (waiting, verdict) in batch.judged {
+            self.answer(id, waiting, verdict, shared, ctx);
+        }
+    }
+
+    fn answer(
+        &mut self,
+        id: LogId,
+        waiting: Waiting,
+        verdict: Verdict,
+        shared: &mut Shared,
+        ctx: &mut Context<'_>,
+    ) {
+        let Some((conn, seq)) = waiting.asked_by() else {
+            return self.swept(id, waiting, &verdict, shared, ctx);
+        };
+        shared.flow.settled(conn, waiting.size());
+        match verdict {
+            Verdict::Created => {
+                ctx.done(conn, seq);
+                ctx.seen(Seen::LogCreated { connection: conn.0, log: id });
+            }
+            Verdict::Appended(accepted) => {
+                if let (Waiting::Append { asker, .. }, Some(gone)) = (&waiting, accepted.gave_way) {
+                    shared.usage.credit(asker.member.id, gone.size);
+                }
+                self.announce(id, conn, seq, &accepted, shared, ctx);
+            }
+            Verdict::Again { position, time } => {
+                ctx.send(conn, &Reply::Appended { seq, log: id, position, time });
+            }
+            Verdict::Trimmed { position } => {
+                ctx.done(conn, seq);
+                ctx.seen(Seen::Trimmed { connection: conn.0, log: Some(id), position });
+            }
+            Verdict::Refused(code, detail) => ctx.refuse(conn, seq, code, detail),
+            Verdict::Swept => {}
+        }
+    }
+
+    /// Remembers that an append of a connection was refused: what it sent behind that one is
+    /// refused, too, until the number that is expected comes.
+    pub(super) fn refused(&mut self, id: LogId, conn: ConnId, flow: &mut Flow) {
+        if self.facts().is_some() && flow.refused(conn, id) {
+            self.follows.insert(conn);
+        }
+    }
+
+    pub(super) fn was_refused(&self, conn: ConnId) -> bool {
+        self.follows.contains(&conn)
+    }
+
+    pub(super) fn forgive(&mut self, id: LogId, conn: ConnId, flow: &mut Flow) {
+        if self.follows.remove(&conn) {
+            flow.forgiven(conn, id);
+        }
+    }
+
+    /// A connection is gone.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        self.follows.remove(&conn);
+        self.joins.retain(|join| join.asker.conn != conn);
+        if self.readers.remove(&conn).is_some() {
+            self.live = None;
+        }
+    }
+}

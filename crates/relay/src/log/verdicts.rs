@@ -1,0 +1,200 @@
+//! Judging what waits, and making one write of it.
+
+use super::batch::{Accepted, Batch, Gone, Verdict, Waiting};
+use super::facts::{Facts, Note};
+use super::judge::{Judgement, Place};
+use super::state::{Log, Record};
+use super::{Asked, Asker, Shared};
+use crate::context::{Context, Part};
+use crate::limits::Limits;
+use crate::store::{CompareAppend, Operation, StoreKey};
+use undertone_wire::frame::{Append, Code, Entry, EntryKind, LogTerms, Reply};
+use undertone_wire::ids::{Hash, LogId, Token};
+
+/// Why not, and what the code says the number is.
+type Refusal = (Code, u64);
+
+impl Log {
+    /// Judges as much of what waits as goes into one write, and asks for it.
+    pub(super) fn judge_batch(&mut self, id: LogId, shared: &mut Shared, ctx: &mut Context<'_>) {
+        let mut batch = Batch::default();
+        while !batch.is_full() {
+            let Some(mut waiting) = self.queue.pop_front() else { break };
+            let verdict = match &mut waiting {
+                Waiting::Create { asker, terms, .. } => {
+                    self.judge_create(id, *asker, terms, &mut batch, shared, ctx)
+                }
+                Waiting::Append { asker, append } => {
+                    self.judge_append(*asker, append, &mut batch, shared, ctx)
+                }
+                Waiting::Trim { token, slot, position, .. } => {
+                    self.judge_trim(token, *slot, *position, &mut batch)
+                }
+                Waiting::Sweep(gone) => self.judge_sweep(gone, &mut batch),
+            };
+            let refused = |(code, detail)| Verdict::Refused(code, detail);
+            batch.judged.push((waiting, verdict.unwrap_or_else(refused)));
+        }
+        let Some(facts) = self.facts_mut().filter(|_| batch.has_changes()) else {
+            return self.conclude(id, batch, shared, ctx);
+        };
+        let (header, rows) = facts.write();
+        let write = CompareAppend { header, rows, ..batch.write(facts.version) };
+        let operation = Operation::CompareAppend(Box::new(write));
+        let asked = ctx.request(Part::Logs, StoreKey::Log(id), operation);
+        shared.asked.insert(asked, Asked::Write);
+        self.in_flight = Some(batch);
+    }
+
+    fn judge_create(
+        &mut self,
+        id: LogId,
+        asker: Asker,
+        terms: &LogTerms,
+        batch: &mut Batch,
+        shared: &mut Shared,
+        ctx: &Context<'_>,
+    ) -> Result<Verdict, Refusal> {
+        if self.facts().is_some() {
+            return Err((Code::Exists, 0));
+        }
+        shared.usage.charge_log(asker.member.id, ctx.limits).map_err(plain)?;
+        let facts = Facts::new(terms, shared.incarnations.next(id), &shared.seeded);
+        self.record = Record::Known(Box::new(facts));
+        batch.change();
+        Ok(Verdict::Created)
+    }
+
+    fn judge_append(
+        &mut self,
+        asker: Asker,
+        append: &mut Append,
+        batch: &mut Batch,
+        shared: &mut Shared,
+        ctx: &mut Context<'_>,
+    ) -> Result<Verdict, Refusal> {
+        let verdict = self.weigh(asker, append, batch, shared, ctx);
+        match verdict {
+            Ok(Verdict::Appended(_)) => self.forgive(append.log, asker.conn, &mut shared.flow),
+            Err(_) => self.refused(append.log, asker.conn, &mut shared.flow),
+            Ok(_) => {}
+        }
+        verdict
+    }
+
+    fn weigh(
+        &mut self,
+        asker: Asker,
+        append: &mut Append,
+        batch: &mut Batch,
+        shared: &mut Shared,
+        ctx: &mut Context<'_>,
+    ) -> Result<Verdict, Refusal> {
+        let follows = self.was_refused(asker.conn);
+        let facts = self.facts_mut().ok_or((Code::Absent, 0))?;
+        let writer = asker.member.writer;
+        let hash = append.hash();
+        match facts.judge(append, &writer, &hash, follows) {
+            Judgement::Accept => {}
+            Judgement::Again { position, time } => return Ok(Verdict::Again { position, time }),
+            Judgement::Refuse(code, detail) => return Err((code, detail)),
+        }
+        let size = append.body.len() as u64;
+        check_room(facts, &writer, size, ctx.limits).map_err(plain)?;
+        shared.usage.charge(asker.member.id, size, ctx.limits).map_err(plain)?;
+
+        let place = Place { position: facts.next_position(), time: ctx.now.wall_ms, hash };
+        let gave_way = facts.accept(append, writer, asker.member.id, place);
+        let commit = matches!(append.kind, EntryKind::Commit { .. });
+        let taken_ms = ctx.now.mono_ms;
+        let note = Note { epoch: append.epoch, commit, hash, writer, size, taken_ms };
+        let accepted = Accepted {
+            position: place.position,
+            time: place.time,
+            epoch: append.epoch,
+            kind: append.kind,
+            size,
+            frame: encode_entry(append, place, ctx),
+            gave_way,
+        };
+        batch.add(&accepted, &note);
+        self.sweep.gave_way(gave_way);
+        Ok(Verdict::Appended(accepted))
+    }
+
+    fn judge_trim(
+        &mut self,
+        token: &Token,
+        slot: u8,
+        position: u64,
+        batch: &mut Batch,
+    ) -> Result<Verdict, Refusal> {
+        let facts = self.facts_mut().ok_or((Code::Absent, 0))?;
+        let hash = token.hash();
+        let newest = facts.opened_by(&hash).next_back().map(|epoch| epoch.number);
+        match newest {
+            Some(epoch) if epoch == facts.header.epoch => {}
+            Some(_) => return Err((Code::Stale, facts.header.epoch)),
+            None => return Err((Code::TokenUnknown, 0)),
+        }
+        if slot >= facts.header.slots {
+            return Err((Code::Malformed, 0));
+        }
+        if position > facts.header.head {
+            return Err((Code::WentBack, facts.header.head));
+        }
+        let known = if slot == 0 { &mut facts.header.slot_0 } else { &mut facts.header.slot_1 };
+        if position > *known {
+            *known = position;
+            batch.change();
+        }
+        Ok(Verdict::Trimmed { position })
+    }
+
+    fn judge_sweep(&mut self, gone: &Gone, batch: &mut Batch) -> Result<Verdict, Refusal> {
+        let live: Vec<Note> = self.sweep.still_there(&gone.entries).cloned().collect();
+        let facts = self.facts_mut().ok_or((Code::Absent, 0))?;
+        let Some((position, last)) = gone.entries.last() else { return Ok(Verdict::Swept) };
+        let header = &mut facts.header;
+        if *position <= header.trimmed {
+            return Ok(Verdict::Swept);
+        }
+        header.trimmed = *position;
+        header.trimmed_hash = last.hash;
+        header.entries = header.entries.saturating_sub(live.len() as u64);
+        let bytes = live.iter().fold(0_u64, |sum, note| sum.saturating_add(note.size));
+        header.bytes = header.bytes.saturating_sub(bytes);
+        facts.forget_epochs();
+        batch.trim(*position);
+        Ok(Verdict::Swept)
+    }
+}
+
+fn plain(code: Code) -> Refusal {
+    (code, 0)
+}
+
+fn check_room(facts: &mut Facts, writer: &Hash, size: u64, limits: &Limits) -> Result<(), Code> {
+    let header = &facts.header;
+    let full = header.entries >= limits.log_entries
+        || header.bytes.saturating_add(size) > limits.log_bytes;
+    if full || !facts.admit(writer) { Err(Code::LogFull) } else { Ok(()) }
+}
+
+/// The frame that readers get; the body is lent to it, not copied.
+fn encode_entry(append: &mut Append, place: Place, ctx: &mut Context<'_>) -> std::sync::Arc<[u8]> {
+    let entry = Entry {
+        log: append.log,
+        position: place.position,
+        epoch: append.epoch,
+        kind: append.kind,
+        time: place.time,
+        body: std::mem::take(&mut append.body),
+    };
+    let reply = Reply::Entry(entry);
+    let frame = ctx.encode(&reply);
+    if let Reply::Entry(entry) = reply {
+        append.body = entry.body;
+    }
+    frame
+}
