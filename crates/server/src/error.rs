@@ -92,21 +92,25 @@ impl StartError {
             Self::CannotListen { .. } => {
                 "choose an address of this machine and a port above 1023: --listen ADDR:PORT"
             }
-            Self::Data { .. } => "check the folder's owner and free space, or choose another: --data DIR",
+            Self::Data { .. } => {
+                "check the folder's owner and free space, or choose another: --data DIR"
+            }
             Self::DataInUse { .. } => "stop that process, or choose another folder: --data DIR",
             Self::Damaged { .. } => {
                 "restore the file from a backup; if it is deleted, a new one is made and old links end"
             }
-            Self::Unreadable { .. } => {
-                "check the path and its permissions: --tls CERT.pem,KEY.pem"
-            }
+            Self::Unreadable { .. } => "check the path and its permissions: --tls CERT.pem,KEY.pem",
             Self::Unusable { .. } => {
                 "give a PEM certificate chain and its own unencrypted PEM key: --tls CERT.pem,KEY.pem"
             }
             Self::Certificate(_) => "give your own files: --tls CERT.pem,KEY.pem",
-            Self::Registry { .. } => "restore the data folder from a backup, or choose another: --data DIR",
+            Self::Registry { .. } => {
+                "restore the data folder from a backup, or choose another: --data DIR"
+            }
             Self::Randomness => "start again when the system's random source works",
-            Self::System(_) => "raise the limits of processes and open files (ulimit -u, ulimit -n)",
+            Self::System(_) => {
+                "raise the limits of processes and open files (ulimit -u, ulimit -n)"
+            }
         }
     }
 }

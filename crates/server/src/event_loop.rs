@@ -188,7 +188,9 @@ impl EventLoop {
                 match event.token() {
                     LISTENER => self.accept(now),
                     WAKER => {}
-                    Token(place) => self.ready(place, event.is_readable(), event.is_writable(), now),
+                    Token(place) => {
+                        self.ready(place, event.is_readable(), event.is_writable(), now)
+                    }
                 }
             }
             self.turn(now);

@@ -137,12 +137,7 @@ struct Hub {
 }
 
 /// Runs until told to stop.
-pub(crate) fn run(
-    prepared: &Prepared,
-    shared: Arc<Shared>,
-    brain: Sender<Message>,
-    clock: Clock,
-) {
+pub(crate) fn run(prepared: &Prepared, shared: Arc<Shared>, brain: Sender<Message>, clock: Clock) {
     let mut hub = Hub { shared, brain, clock, members: BTreeMap::new(), inputs: Vec::new() };
     loop {
         let going_on = select! {
@@ -317,4 +312,3 @@ impl Member {
         Ok(())
     }
 }
-

@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use undertone_relay::{Limits, Relay, RelayConfig};
 use undertone_wire::ids::{Incarnation, LinkKey};
+use undertone_wire::invite::{CertificatePin, RelayInvite};
 use undertone_wire::link::{LinkSecret, PskId};
 
 /// Batches that wait for the brain, from all loops; a loop with one more waits itself, and so do
@@ -54,7 +55,7 @@ impl Server {
 #[derive(Debug)]
 pub struct ServerHandle {
     local: SocketAddr,
-    pin: Option<[u8; 32]>,
+    pin: Option<CertificatePin>,
     shared: Arc<Shared>,
     hub: HubHandle,
     events: Receiver<Event>,
@@ -95,9 +96,8 @@ pub(crate) fn start<B: Brain + 'static>(
 
     let count = config.threads.or_else(|| std::thread::available_parallelism().ok());
     let count = count.map_or(1, usize::from).clamp(1, MAX_LOOPS);
-    let prepared = (0..count)
-        .map(|_| event_loop::Prepared::new())
-        .collect::<io::Result<Vec<_>>>()?;
+    let prepared =
+        (0..count).map(|_| event_loop::Prepared::new()).collect::<io::Result<Vec<_>>>()?;
     let hub = memory::Prepared::new(count);
     let loops: Vec<LoopHandle> = prepared.iter().map(|loop_| loop_.handle.clone()).collect();
     let (brain_sender, messages) = bounded(BRAIN_QUEUE);
@@ -164,9 +164,9 @@ impl ServerHandle {
         self.shared.keys.secret.public()
     }
 
-    /// SHA-256 of the certificate in DER, if it is our own: links carry it.
+    /// Of the certificate, if it is our own: links carry it.
     #[must_use]
-    pub fn certificate_pin(&self) -> Option<[u8; 32]> {
+    pub fn certificate_pin(&self) -> Option<CertificatePin> {
         self.pin
     }
 
@@ -174,6 +174,13 @@ impl ServerHandle {
     #[must_use]
     pub fn default_invite(&self) -> Option<Invite> {
         self.shared.keys.invites.default_invite()
+    }
+
+    /// The relay's half of a link.
+    #[must_use]
+    pub fn relay_half(&self, invite: &Invite) -> RelayInvite {
+        let (psk_id, psk) = (invite.id, invite.psk.clone());
+        RelayInvite { relay_key: self.relay_key(), pin: self.pin, psk_id, psk }
     }
 
     /// All invites, in the order of their ids.

@@ -145,20 +145,17 @@ impl Record<'_> {
     }
 
     fn version(&self) -> rusqlite::Result<u64> {
-        let mut select = self
-            .transaction
-            .prepare_cached("SELECT version FROM record WHERE key = ?1")?;
+        let mut select =
+            self.transaction.prepare_cached("SELECT version FROM record WHERE key = ?1")?;
         let version = select.query_row([&self.key], |row| row.get(0)).optional()?;
         Ok(version.unwrap_or(0))
     }
 
     fn read_header(&self) -> rusqlite::Result<Outcome> {
-        let mut select = self
-            .transaction
-            .prepare_cached("SELECT version, header FROM record WHERE key = ?1")?;
-        let found = select
-            .query_row([&self.key], |row| Ok((row.get(0)?, bytes(row, 1)?)))
-            .optional()?;
+        let mut select =
+            self.transaction.prepare_cached("SELECT version, header FROM record WHERE key = ?1")?;
+        let found =
+            select.query_row([&self.key], |row| Ok((row.get(0)?, bytes(row, 1)?))).optional()?;
         let (version, header) = found.unwrap_or_default();
         let mut select = self
             .transaction

@@ -302,7 +302,9 @@ mod tests {
     fn fragments_together_are_no_longer_than_a_record() {
         let mut socket = WebSocket::new();
         let mut out = Vec::new();
-        assert!(records(&mut socket, &frame(BINARY_BEGINS, &[0; MAX_MESSAGE]), &mut out).is_empty());
+        assert!(
+            records(&mut socket, &frame(BINARY_BEGINS, &[0; MAX_MESSAGE]), &mut out).is_empty()
+        );
         socket.push(&frame(CONTINUES_AND_ENDS, &[0]));
         assert_eq!(socket.next(&mut out).unwrap_err(), FramingError::TooLong);
     }

@@ -1,7 +1,7 @@
 //! The certificate: our own, made once and kept, or the operator's files.
 
 use super::{DataFolder, unusable, write_private};
-use crate::config::{Config, KeyKind, PublicUrl, TlsMode};
+use crate::config::{Config, KeyKind, TlsMode};
 use crate::error::StartError;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
+use undertone_wire::invite::{CertificatePin, Host, Origin};
 use zeroize::Zeroizing;
 
 /// Largest certificate or key file: a chain of ten with 8 KiB each is unusual already.
@@ -22,8 +23,8 @@ const MAX_PEM: u64 = 256 << 10;
 pub(crate) struct Identity {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: PrivateKeyDer<'static>,
-    /// SHA-256 of the certificate in DER.
-    pub(crate) pin: Option<[u8; 32]>,
+    /// Of our own certificate.
+    pub(crate) pin: Option<CertificatePin>,
     /// Where the certificate is, for error texts.
     pub(crate) path: PathBuf,
 }
@@ -39,7 +40,7 @@ pub(crate) fn load_identity(config: &Config, folder: &DataFolder) -> Result<Iden
 /// The certificate is kept whatever happens to the names in it: links carry its pin.
 fn self_signed(
     kind: KeyKind,
-    url: Option<&PublicUrl>,
+    url: Option<&Origin>,
     folder: &DataFolder,
 ) -> Result<Identity, StartError> {
     let stem = match kind {
@@ -53,13 +54,13 @@ fn self_signed(
         make(kind, url, &certificate, &key)?;
     }
     let mut identity = from_files(&certificate, &key)?;
-    identity.pin = identity.chain.first().map(|der| Sha256::digest(der).into());
+    identity.pin = identity.chain.first().map(|der| CertificatePin(Sha256::digest(der).into()));
     Ok(identity)
 }
 
 fn make(
     kind: KeyKind,
-    url: Option<&PublicUrl>,
+    url: Option<&Origin>,
     certificate: &Path,
     key: &Path,
 ) -> Result<(), StartError> {
@@ -77,10 +78,13 @@ fn make(
 
 /// Valid without end: what a client trusts is the pin, and a certificate that runs out would only
 /// end every link.
-fn parameters(url: Option<&PublicUrl>) -> Result<CertificateParams, rcgen::Error> {
+fn parameters(url: Option<&Origin>) -> Result<CertificateParams, rcgen::Error> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     if let Some(url) = url {
-        let host = url.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = match url.host() {
+            Host::V6(address) => address.to_string(),
+            other => other.to_string(),
+        };
         if !names.contains(&host) {
             names.push(host);
         }

@@ -292,8 +292,7 @@ mod tests {
         let table: Table = table.collect();
         assert!(written(&table).len() <= MAX_FILE, "the text outgrows the room kept for it");
         let scratch = Scratch::new();
-        let file =
-            InviteFile { path: scratch.path().join("invites"), table: RwLock::new(table) };
+        let file = InviteFile { path: scratch.path().join("invites"), table: RwLock::new(table) };
         assert!(matches!(file.create("one more"), Err(InviteError::TooMany)));
     }
 }

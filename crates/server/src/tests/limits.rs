@@ -1,0 +1,118 @@
+//! What happens at the bounds.
+
+use super::harness::{ECHO, FLOOD, FLOOD_FRAME, FLOOD_FRAMES, PATIENCE, REGISTER, Scene, rest};
+use crate::events::Event;
+use std::io::Write;
+use std::time::Duration;
+use tungstenite::Message;
+use undertone_wire::frame::Code;
+use undertone_wire::link::Refusal;
+
+const SHORT: Duration = Duration::from_millis(150);
+
+#[test]
+fn a_handshake_that_takes_too_long_is_ended_wherever_it_stands() {
+    let scene = Scene::with(|config| config.limits.handshake = SHORT);
+    for beginning in [&b""[..], b"\x16\x03\x01\x02\x00\x01", b"GET /v1/link HTTP/1.1\r\nHost: lo"] {
+        let mut socket = scene.socket();
+        socket.write_all(beginning).unwrap();
+        rest(&mut socket);
+        assert_eq!(scene.next_refusal(), "too slow");
+    }
+    let mut socket = scene.tls();
+    socket.write_all(b"GET /v1/link HTTP/1.1\r\n").unwrap();
+    rest(&mut socket);
+    assert_eq!(scene.next_refusal(), "too slow");
+}
+
+#[test]
+fn whoever_dribbles_bytes_gains_no_time() {
+    let scene = Scene::with(|config| config.limits.handshake = SHORT);
+    let mut socket = scene.socket();
+    let began = std::time::Instant::now();
+    // Every byte is progress, and the head never ends. Writing fails once the relay has closed.
+    while socket.write_all(b"GET /aaaaaaaaaaaaaaaa"[..1].as_ref()).is_ok() {
+        assert!(began.elapsed() < PATIENCE, "the relay waits for ever");
+        std::thread::yield_now();
+        if scene.server.refusals() > 0 {
+            break;
+        }
+    }
+    rest(&mut socket);
+}
+
+#[test]
+fn a_device_that_does_not_register_is_ended() {
+    let scene = Scene::with(|config| config.limits.registration = SHORT);
+    scene.link().expect_bye(Code::NotRegistered, Refusal::Timeout);
+    let mut member = scene.link();
+    member.ping(REGISTER);
+    member.expect_pong(REGISTER);
+    scene.link().expect_bye(Code::NotRegistered, Refusal::Timeout);
+    member.ping(ECHO);
+    member.expect_pong(ECHO);
+}
+
+#[test]
+fn a_silent_peer_is_asked_and_then_gone() {
+    let scene = Scene::with(|config| {
+        config.limits.ping = SHORT;
+        config.limits.dead = 2 * SHORT;
+    });
+    let mut answering = scene.link();
+    let mut silent = scene.link();
+    // Reading answers pings; whoever answers stays for as long as it likes.
+    for _ in 0..4 {
+        assert!(matches!(answering.socket.read(), Ok(Message::Ping(_))));
+        answering.socket.flush().unwrap();
+    }
+    answering.ping(ECHO);
+    answering.expect_pong(ECHO);
+    silent.expect_bye(Code::Silent, Refusal::Timeout);
+}
+
+#[test]
+fn a_slow_reader_is_ended_with_the_reason_and_others_are_not_held_up() {
+    let scene = Scene::new();
+    let mut healthy = scene.link();
+    let mut slow = scene.link();
+    slow.ping(FLOOD);
+    assert_eq!(scene.next_refusal(), Code::SlowReader.to_string());
+    healthy.ping(ECHO);
+    healthy.expect_pong(ECHO);
+    let mut read = 0;
+    let code = loop {
+        match slow.next() {
+            Ok(frame) if frame.len() == FLOOD_FRAME => read += 1,
+            Ok(bye) => assert_eq!(
+                undertone_wire::codec::decode::<undertone_wire::frame::Reply>(&bye).unwrap(),
+                undertone_wire::frame::Reply::Bye { code: Code::SlowReader }
+            ),
+            Err(code) => break code,
+        }
+    };
+    assert_eq!(code, Refusal::SlowReader.code());
+    assert!(read < FLOOD_FRAMES, "nothing was bounded");
+}
+
+#[test]
+fn one_connection_too_many_is_closed_unanswered() {
+    let scene = Scene::with(|config| config.limits.connections = 1);
+    let mut first = scene.link();
+    assert_eq!(rest(&mut scene.socket()), "");
+    let events = scene.server.events();
+    while !matches!(events.recv_timeout(PATIENCE).unwrap(), Event::Full(_)) {}
+    first.ping(ECHO);
+    first.expect_pong(ECHO);
+}
+
+#[test]
+fn a_stopping_relay_says_so_and_ends_all_its_threads() {
+    let scene = Scene::new();
+    let mut device = scene.link();
+    let idle = scene.socket();
+    let stopping = std::thread::spawn(move || scene.server.shutdown());
+    device.expect_bye(Code::Stopping, Refusal::ShuttingDown);
+    drop((device, idle));
+    stopping.join().unwrap();
+}
