@@ -5,13 +5,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 use crate::failure::Failure;
-use crate::repository;
+use crate::{repository, tools};
 
 /// A cargo that works on this repository, the same one that started us.
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(repository::root());
-    without_our_own_build(&mut command);
+    prepare(&mut command);
     command
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn cargo_of<S: AsRef<OsStr>>(
 ) -> Command {
     let mut command = Command::new("rustup");
     command.args(["run", toolchain, "cargo"]).args(arguments).current_dir(repository::root());
-    without_our_own_build(&mut command);
+    prepare(&mut command);
     command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
     command
 }
@@ -105,9 +105,10 @@ pub(crate) fn shown(command: &Command) -> String {
     words.join(" ")
 }
 
-/// Variables cargo set for this very package would mislead the build scripts of others,
-/// and make them run again.
-fn without_our_own_build(command: &mut Command) {
+/// Our own tools can be found; and the variables cargo set for this very package are taken away,
+/// which would mislead the build scripts of others and make them run again.
+fn prepare(command: &mut Command) {
+    command.env("PATH", tools::search_path());
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         let ours = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];

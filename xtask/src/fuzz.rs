@@ -6,6 +6,7 @@ use crate::cargo;
 use crate::failure::Failure;
 use crate::repository;
 use crate::stage::Outcome;
+use crate::tools;
 
 /// How long each target runs in every test run, in seconds.
 pub(crate) const SHORT: u32 = 15;
@@ -22,9 +23,11 @@ pub(crate) fn run(seconds: u32) -> Result<Outcome, Failure> {
     if !repository::root().join("fuzz/Cargo.toml").exists() {
         return Ok(Outcome::Skipped("the repository has no fuzz folder".into()));
     }
-    if !cargo::answers(&mut fuzz(["--version"])) {
-        let why = "no nightly with cargo-fuzz here (`cargo install cargo-fuzz --locked`)";
-        return Ok(Outcome::Skipped(why.into()));
+    if !cargo::answers(&mut cargo::cargo_of("nightly", ["--version"])) {
+        return Ok(Outcome::Skipped("no nightly here (`rustup toolchain install nightly`)".into()));
+    }
+    if let Err(failure) = tools::FUZZ.ensure() {
+        return Ok(Outcome::Skipped(format!("cargo-fuzz cannot be had: {failure}")));
     }
     let targets = cargo::output(&mut fuzz(["list"]), "see that fuzz/Cargo.toml can be read")?;
     for target in targets.lines() {

@@ -13,6 +13,7 @@ mod stage;
 mod suite;
 mod targets;
 mod test;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;

@@ -16,14 +16,14 @@ pub(crate) enum Outcome {
 /// The stages of one run so far.
 #[derive(Debug, Default)]
 pub(crate) struct Stages {
-    done: Vec<(String, Duration, Outcome)>,
+    done: Vec<(String, Duration, String)>,
 }
 
 impl Stages {
     /// Runs one stage, and prints its name before and its time after.
     ///
     /// # Errors
-    /// The stage's own failure, which is also kept out of [`Stages::summary`].
+    /// The stage's own failure.
     pub(crate) fn run(
         &mut self,
         name: &str,
@@ -33,13 +33,14 @@ impl Stages {
         let start = Instant::now();
         let outcome = work();
         let took = start.elapsed();
-        match &outcome {
-            Ok(Outcome::Passed) => println!("   {name}: passed in {}", seconds(took)),
-            Ok(Outcome::Skipped(why)) => println!("   {name}: skipped: {why}"),
-            Err(_) => println!("   {name}: FAILED after {}", seconds(took)),
-        }
-        self.done.push((name.to_owned(), took, outcome?));
-        Ok(())
+        let verdict = match &outcome {
+            Ok(Outcome::Passed) => "passed".to_owned(),
+            Ok(Outcome::Skipped(why)) => format!("skipped: {why}"),
+            Err(_) => "FAILED".to_owned(),
+        };
+        println!("   {name}: {verdict} ({})", seconds(took));
+        self.done.push((name.to_owned(), took, verdict));
+        outcome.map(|_| ())
     }
 
     /// A stage that only looks, and so cannot be skipped.
@@ -54,12 +55,8 @@ impl Stages {
     /// One line for each stage, and the time of all.
     pub(crate) fn summary(&self) -> String {
         let mut text = String::from("== summary\n");
-        for (name, took, outcome) in &self.done {
-            let note = match outcome {
-                Outcome::Passed => String::new(),
-                Outcome::Skipped(why) => format!("  skipped: {why}"),
-            };
-            text.push_str(&format!("   {name:<12} {:>8}{note}\n", seconds(*took)));
+        for (name, took, verdict) in &self.done {
+            text.push_str(&format!("   {name:<12} {:>8}  {verdict}\n", seconds(*took)));
         }
         let all: Duration = self.done.iter().map(|(_, took, _)| *took).sum();
         text.push_str(&format!("   {:<12} {:>8}", "all", seconds(all)));
@@ -86,8 +83,10 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_stage_hands_its_failure_on() {
-        let failed = Stages::default().check("words", || Err(Failure::new("a", "b")));
+    fn a_failed_stage_hands_its_failure_on_and_stands_in_the_summary() {
+        let mut stages = Stages::default();
+        let failed = stages.check("words", || Err(Failure::new("a", "b")));
         assert_eq!(failed.unwrap_err().to_string(), "error: a\n  help: b");
+        assert!(stages.summary().contains("FAILED"));
     }
 }

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::repository;
 use crate::stage::Outcome;
 use crate::test::Length;
+use crate::tools;
 
 /// The variable that asks tests for their full figures (a thousand kills instead of ten).
 const LONG: &str = "UNDERTONE_LONG";
@@ -37,22 +38,29 @@ impl fmt::Display for Tally {
 /// # Errors
 /// Tests that failed, or a run that could not be counted.
 pub(crate) fn run(length: Length, tally: &mut Tally) -> Result<(), Failure> {
-    if cargo::answers(&mut cargo::cargo(["nextest", "--version"])) {
-        let mut command = cargo::cargo(["nextest", "run", "--workspace", "--locked"]);
-        command.arg("--no-fail-fast");
-        if length == Length::Long {
-            command.args(["--profile", "long"]).env(LONG, "1");
+    let (mut command, report, read): (_, _, fn(&mut Tally, &str)) = match tools::NEXTEST.ensure() {
+        Ok(()) => (nextest(length), Report::Stderr, Tally::read_nextest),
+        Err(failure) => {
+            println!("{failure}\n   so `cargo test` runs the tests, without time limits");
+            (libtest(), Report::Stdout, Tally::read_cargo_test)
         }
-        return count(&mut command, Report::Stderr, tally, Tally::read_nextest);
-    }
-    println!("   cargo-nextest is not here, so `cargo test` runs the tests, without time limits;");
-    println!("   `cargo install cargo-nextest --locked` brings it");
-    let mut command = cargo::cargo(["test", "--workspace", "--all-targets", "--locked"]);
-    command.arg("--no-fail-fast");
+    };
     if length == Length::Long {
         command.env(LONG, "1");
     }
-    count(&mut command, Report::Stdout, tally, Tally::read_cargo_test)
+    count(&mut command, report, tally, read)
+}
+
+fn nextest(length: Length) -> Command {
+    let mut command = cargo::cargo(["nextest", "run", "--workspace", "--locked"]);
+    if length == Length::Long {
+        command.args(["--profile", "long"]);
+    }
+    command
+}
+
+fn libtest() -> Command {
+    cargo::cargo(["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"])
 }
 
 /// Runs the examples in the documentation of the libraries that have any.

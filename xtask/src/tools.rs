@@ -1,0 +1,48 @@
+//! Companions of cargo: found on the machine, or built into `target/tools`, which nothing else sees.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::cargo;
+use crate::failure::Failure;
+use crate::repository;
+
+/// A subcommand of cargo that others publish.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tool {
+    /// As in `cargo NAME`.
+    name: &'static str,
+    package: &'static str,
+}
+
+pub(crate) const NEXTEST: Tool = Tool { name: "nextest", package: "cargo-nextest" };
+pub(crate) const FUZZ: Tool = Tool { name: "fuzz", package: "cargo-fuzz" };
+pub(crate) const DENY: Tool = Tool { name: "deny", package: "cargo-deny" };
+
+impl Tool {
+    /// Builds it when it is not here.
+    ///
+    /// # Errors
+    /// It is not here and cannot be built, most often because no registry can be reached.
+    pub(crate) fn ensure(self) -> Result<(), Failure> {
+        if cargo::answers(&mut cargo::cargo([self.name, "--version"])) {
+            return Ok(());
+        }
+        println!("   building {}, once", self.package);
+        // Unoptimised: they are quick enough, and there in a quarter of the time.
+        let mut install = cargo::cargo(["install", "--locked", "--quiet", "--debug", "--root"]);
+        install.arg(folder()).arg(self.package);
+        cargo::run(&mut install, &format!("install {} by hand", self.package))
+    }
+}
+
+/// The search path with our own tools at its end: what a person installed comes first.
+pub(crate) fn search_path() -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let all = std::env::split_paths(&path).chain([folder().join("bin")]);
+    std::env::join_paths(all).unwrap_or(path)
+}
+
+fn folder() -> PathBuf {
+    repository::target().join("tools")
+}
