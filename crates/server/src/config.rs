@@ -83,8 +83,11 @@ pub struct Limits {
 impl Limits {
     /// A process here may open 20,000 files; the rest is for the store, wakers and the listener.
     pub const CONNECTIONS: usize = 16_384;
-    /// Four of the largest frames: a reader behind by more comes back and reads from its cursor.
-    pub const SEND_QUEUE: usize = 4 << 20;
+    /// What a reader who catches up may have coming (the brain's window of 1 MiB and four pages of
+    /// a largest frame each), and 3 MiB of live traffic. Who is further behind comes back and
+    /// reads on from its cursor. Frames are shared by their readers, so this is no memory of one
+    /// connection.
+    pub const SEND_QUEUE: usize = 8 << 20;
     /// Six round trips on the slowest links (1 s each), with room.
     pub const HANDSHAKE: Duration = Duration::from_secs(10);
     /// A person may be typing a name.

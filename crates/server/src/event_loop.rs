@@ -58,11 +58,11 @@ impl LoopHandle {
 
     /// Hands over a batch and wakes the loop once. A loop that has ended needs none.
     pub(crate) fn command(&self, batch: Vec<Command>) {
-        if self.commands.send(batch).is_ok() {
-            if let Some(waker) = &self.waker {
-                // It can only fail when the poll is gone.
-                let _ended = waker.wake();
-            }
+        if self.commands.send(batch).is_ok()
+            && let Some(waker) = &self.waker
+        {
+            // It can only fail when the poll is gone.
+            let _ended = waker.wake();
         }
     }
 }

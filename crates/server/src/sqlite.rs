@@ -171,7 +171,7 @@ impl Record<'_> {
             "SELECT position, note, frame FROM entry WHERE key = ?1 AND position >= ?2
              ORDER BY position",
         )?;
-        let mut found = select.query(params![self.key, from])?;
+        let mut found = select.query(params![self.key, place(from)])?;
         let (mut entries, mut size) = (Vec::new(), 0);
         while let Some(row) = found.next()? {
             let frame = bytes(row, 2)?;
@@ -237,16 +237,21 @@ impl Record<'_> {
         if write.trim > 0 {
             self.transaction
                 .prepare_cached("DELETE FROM entry WHERE key = ?1 AND position <= ?2")?
-                .execute(params![self.key, write.trim])?;
+                .execute(params![self.key, place(write.trim)])?;
         }
         let mut delete = self
             .transaction
             .prepare_cached("DELETE FROM entry WHERE key = ?1 AND position = ?2")?;
         for position in &write.drop {
-            delete.execute(params![self.key, position])?;
+            delete.execute(params![self.key, place(*position)])?;
         }
         Ok(())
     }
+}
+
+/// SQLite counts to 2^63 - 1; no entry is ever written above it.
+fn place(position: u64) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
 }
 
 fn bytes(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Arc<[u8]>> {
@@ -257,6 +262,7 @@ fn bytes(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Arc<[u8]>> 
 mod tests {
     use super::*;
     use crate::data::scratch::Scratch;
+    use undertone_relay::contract::{Home, keeps_the_contract};
     use undertone_relay::store::RequestId;
     use undertone_wire::ids::Hash;
 
@@ -270,6 +276,29 @@ mod tests {
         let write = CompareAppend { expected, header: header.to_vec(), ..Default::default() };
         let operation = Operation::CompareAppend(Box::new(write));
         store.execute(StoreRequest { id: RequestId(1), key: KEY, operation }).outcome
+    }
+
+    /// A file, opened again for every store after the first.
+    #[derive(Default)]
+    struct Files(Vec<Scratch>);
+
+    impl Home for Files {
+        type Store = SqliteStore;
+
+        fn fresh(&mut self) -> SqliteStore {
+            self.0.push(Scratch::new());
+            open(self.0.last().unwrap())
+        }
+
+        fn reopen(&mut self, store: SqliteStore) -> Option<SqliteStore> {
+            drop(store);
+            Some(open(self.0.last().unwrap()))
+        }
+    }
+
+    #[test]
+    fn the_contract_of_all_stores_is_kept() {
+        keeps_the_contract(&mut Files::default());
     }
 
     #[test]

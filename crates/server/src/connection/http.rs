@@ -139,10 +139,8 @@ impl Site {
         if head.only("sec-websocket-version")? != Some("13") {
             return Err(&Refusal::OTHER_VERSION);
         }
-        if let Some(origin) = head.only("origin")? {
-            if !self.is_our_origin(origin, route) {
-                return Err(&Refusal::FOREIGN_ORIGIN);
-            }
+        if head.only("origin")?.is_some_and(|origin| !self.is_our_origin(origin, route)) {
+            return Err(&Refusal::FOREIGN_ORIGIN);
         }
         let key = head.only("sec-websocket-key")?.filter(|key| is_key(key));
         let key = key.ok_or(&Refusal::BAD_KEY)?;

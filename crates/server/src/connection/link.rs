@@ -4,7 +4,7 @@ use super::websocket::{FramingError, Heard as Framed, WebSocket};
 use crate::ids::ConnectionId;
 use crate::session::{Heard, Keys, Opened, RecordSession, SessionError};
 use std::net::SocketAddr;
-use undertone_relay::Input;
+use undertone_relay::{Input, Standing};
 use undertone_wire::codec::{self, Text};
 use undertone_wire::frame::{Code, Reply};
 use undertone_wire::link::Refusal;
@@ -71,16 +71,22 @@ pub(super) struct Link {
     socket: WebSocket,
     session: RecordSession,
     opened: bool,
+    operators: bool,
 }
 
 impl Link {
     pub(super) fn new(offered: &[String], keys: &Keys) -> Result<Self, SessionError> {
         let session = RecordSession::new(offered, keys)?;
-        Ok(Self { socket: WebSocket::new(), session, opened: false })
+        Ok(Self { socket: WebSocket::new(), session, opened: false, operators: false })
     }
 
     pub(super) fn is_open(&self) -> bool {
         self.session.is_open()
+    }
+
+    /// Whether it proved the operator's key, which registers no member.
+    pub(super) fn is_operators(&self) -> bool {
+        self.operators
     }
 
     /// Whether the brain was told of this link.
@@ -122,6 +128,7 @@ impl Link {
                 Heard::Answer(answer) => append(&answer, out),
                 Heard::Open(opened) => {
                     self.opened = true;
+                    self.operators = keys.standing(opened.peer) == Standing::Operator;
                     inputs.push(connected(connection, address, opened, keys));
                 }
                 Heard::Data => {}

@@ -172,10 +172,10 @@ impl Connection {
 
     /// The peer sends no more, or the socket failed.
     pub(crate) fn gone(&mut self, turn: &mut Turn<'_>) {
-        if let Layer::Link(link) = &self.layer {
-            if let Some(reason) = link.unfinished() {
-                turn.shared.events.refused(self.route.peer, reason);
-            }
+        if let Layer::Link(link) = &self.layer
+            && let Some(reason) = link.unfinished()
+        {
+            turn.shared.events.refused(self.route.peer, reason);
         }
         self.leave(turn);
     }
@@ -263,6 +263,7 @@ impl Connection {
         let heard = link.read(peer, &turn.shared.keys, turn.inputs, &mut answers);
         if link.is_open() && !was_open {
             turn.shared.events.tell(Event::Secure(self.route.peer));
+            self.registered = link.is_operators();
             self.phase_end = turn.now.after(millis(turn.shared.limits.registration));
         }
         let protected = self.wire.protect(&answers, turn.net);
@@ -436,10 +437,8 @@ impl Connection {
     }
 
     fn leave(&mut self, turn: &mut Turn<'_>) {
-        if let Layer::Link(link) = &self.layer {
-            if link.was_opened() {
-                turn.inputs.push(Input::Disconnected { conn: self.id.conn() });
-            }
+        if matches!(&self.layer, Layer::Link(link) if link.was_opened()) {
+            turn.inputs.push(Input::Disconnected { conn: self.id.conn() });
         }
         if !self.is_ending() {
             self.layer = Layer::Ending;

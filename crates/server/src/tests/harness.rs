@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::data::scratch::Scratch;
 use crate::events::Event;
 use crate::page::Page;
-use crate::server::{ServerHandle, start};
+use crate::server::{Server, ServerHandle, start};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -23,6 +23,8 @@ use undertone_wire::link::{Initiator, LinkSecret, Psk, PskId, SUBPROTOCOL, Trans
 use undertone_wire::name::Name;
 use undertone_wire::stream::{self, FrameReader};
 use undertone_wire::time::Now;
+
+pub(super) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 /// Longer than anything here takes: a test that waits so long has failed.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -122,13 +124,28 @@ impl Scene {
         Self { server, scratch }
     }
 
+    /// With the real brain.
+    pub(super) fn of_a_relay() -> Self {
+        let scratch = Scratch::new();
+        let server = Server::start(config(&scratch), Page::default()).unwrap();
+        Self { server, scratch }
+    }
+
+    /// Stops it, and starts it again in the same folder.
+    pub(super) fn restart(self) -> Self {
+        let Self { server, scratch } = self;
+        server.shutdown();
+        let server = Server::start(config(&scratch), Page::default()).unwrap();
+        Self { server, scratch }
+    }
+
     pub(super) fn socket(&self) -> TcpStream {
         let socket = TcpStream::connect(self.server.local_address()).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket
     }
 
-    pub(super) fn tls(&self) -> StreamOwned<ClientConnection, TcpStream> {
+    pub(super) fn tls(&self) -> Tls {
         let pem = self.scratch.path().join("keys/certificate-ecdsa.pem");
         tls(self.socket(), &pem)
     }
@@ -141,34 +158,40 @@ impl Scene {
     }
 
     /// A link as a device makes it.
-    pub(super) fn link(&self) -> Device<StreamOwned<ClientConnection, TcpStream>> {
+    pub(super) fn link(&self) -> Device<Tls> {
         let invite = self.server.default_invite().unwrap();
         self.link_with(invite.id, &invite.psk).unwrap_or_else(|code| panic!("refused: {code:?}"))
     }
 
     /// `Err` with the relay's close code.
-    pub(super) fn link_with(
+    pub(super) fn link_with(&self, id: PskId, psk: &Psk) -> Result<Device<Tls>, Option<u16>> {
+        self.link_as([9; 32], id, psk)
+    }
+
+    /// With this static secret of the device.
+    pub(super) fn link_as(
         &self,
+        own: [u8; 32],
         id: PskId,
         psk: &Psk,
-    ) -> Result<Device<StreamOwned<ClientConnection, TcpStream>>, Option<u16>> {
+    ) -> Result<Device<Tls>, Option<u16>> {
         let socket = upgrade(self.tls(), self.server.local_address());
-        Device::handshake(socket, self.server.relay_key(), id, psk)
+        Device::handshake(socket, own, self.server.relay_key(), id, psk)
     }
 
     pub(super) fn plain_link(&self) -> Device<TcpStream> {
         let invite = self.server.default_invite().unwrap();
         let socket = upgrade(self.socket(), self.server.local_address());
-        Device::handshake(socket, self.server.relay_key(), invite.id, &invite.psk).unwrap()
+        Device::handshake(socket, [9; 32], self.server.relay_key(), invite.id, &invite.psk).unwrap()
     }
 
     /// The next refusal that the console is told of.
     pub(super) fn next_refusal(&self) -> String {
         let events = self.server.events();
         loop {
-            match events.recv_timeout(PATIENCE).expect("no refusal") {
-                Event::Refused { reason, .. } => return reason,
-                _ => {}
+            let event = events.recv_timeout(PATIENCE).expect("no refusal");
+            if let Event::Refused { reason, .. } = event {
+                return reason;
             }
         }
     }
@@ -180,10 +203,7 @@ pub(super) fn config(scratch: &Scratch) -> Config {
 }
 
 /// A TLS client that trusts the certificate in this file, and nothing else.
-pub(super) fn tls(
-    socket: TcpStream,
-    pem: &std::path::Path,
-) -> StreamOwned<ClientConnection, TcpStream> {
+pub(super) fn tls(socket: TcpStream, pem: &std::path::Path) -> Tls {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(pem).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -222,11 +242,12 @@ pub(super) struct Device<S> {
 impl<S: Read + Write> Device<S> {
     fn handshake(
         mut socket: WebSocket<S>,
+        own: [u8; 32],
         relay: undertone_wire::ids::LinkKey,
         id: PskId,
         psk: &Psk,
     ) -> Result<Self, Option<u16>> {
-        let own = LinkSecret::from_bytes([9; 32]);
+        let own = LinkSecret::from_bytes(own);
         let prologue = prologue(&[SUBPROTOCOL], SUBPROTOCOL);
         let (initiator, hello) =
             Initiator::start(&prologue, &own, relay, id, psk, &[8; 32]).unwrap();
@@ -279,9 +300,13 @@ impl<S: Read + Write> Device<S> {
         }
     }
 
-    pub(super) fn expect(&mut self, reply: &Reply) {
+    pub(super) fn reply(&mut self) -> Reply {
         let frame = self.next().expect("the relay closed");
-        assert_eq!(&codec::decode::<Reply>(&frame).unwrap(), reply);
+        codec::decode(&frame).unwrap()
+    }
+
+    pub(super) fn expect(&mut self, reply: &Reply) {
+        assert_eq!(&self.reply(), reply);
     }
 
     pub(super) fn expect_pong(&mut self, nonce: u64) {
@@ -292,10 +317,11 @@ impl<S: Read + Write> Device<S> {
     pub(super) fn expect_bye(&mut self, code: Code, hint: undertone_wire::link::Refusal) {
         let last = loop {
             match self.next() {
-                Ok(frame) => match codec::decode::<Reply>(&frame) {
-                    Ok(reply @ Reply::Bye { .. }) => break reply,
-                    _ => {}
-                },
+                Ok(frame) => {
+                    if let Ok(reply @ Reply::Bye { .. }) = codec::decode::<Reply>(&frame) {
+                        break reply;
+                    }
+                }
                 Err(code) => panic!("closed with {code} and no Bye"),
             }
         };
