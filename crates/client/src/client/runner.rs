@@ -23,9 +23,6 @@ const GOODBYE: Duration = Duration::from_millis(1_500);
 /// How long nothing can happen without anything waking us.
 const IDLE: Duration = Duration::from_secs(3_600);
 
-/// A pause before the machine is asked again for what it refused.
-const RETRY_MS: u64 = 1_000;
-
 pub(super) struct Runner {
     opened: Opened,
     line: Line,
@@ -81,6 +78,8 @@ impl Runner {
             let next = self.wait();
             self.take(next);
             self.merge();
+            // However much arrives, what is due is done.
+            self.tick();
             self.settle();
         }
         self.end();
@@ -131,7 +130,8 @@ impl Runner {
             Next::Ask(Ask::Quit) => self.quit_by = Some(Instant::now() + QUIT_WAIT),
             Next::Abandoned => self.over = true,
             Next::Incoming(incoming) => self.hear(incoming),
-            Next::Time => self.tick(),
+            // The tick follows in any case.
+            Next::Time => {}
         }
     }
 
@@ -203,7 +203,7 @@ impl Runner {
         self.pending.writes.extend(step.writes);
         self.pending.sends.extend(step.sends);
         self.pending.told.extend(step.events.into_iter().map(Told::Engine));
-        self.wake_at = step.wake_at.or(self.wake_at);
+        self.wake_at = step.wake_at;
     }
 
     /// Commits what waits, and only then sends and shows what depends on it.
@@ -262,7 +262,7 @@ impl Runner {
     /// Nothing that arrived is lost: a new connection reads on from what was committed.
     fn begin_again(&mut self, engine: undertone_engine::Engine) {
         self.opened.engine = engine;
-        self.wake_at = Some(self.clock.now().after(RETRY_MS));
+        self.wake_at = None;
         if self.line.is_up() {
             let status = self.line.down(ConnectError::Closed);
             self.tell(Told::Status(status));

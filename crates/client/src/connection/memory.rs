@@ -3,13 +3,18 @@
 use super::records::{Records, handshake};
 use super::session::Session;
 use super::{ConnectError, Ends, HANDSHAKE, Incoming};
-use crossbeam_channel::{Receiver, Sender, select};
+use crossbeam_channel::{Receiver, select};
 use std::time::Instant;
 use undertone_wire::frame::Request;
 use undertone_wire::invite::RelayInvite;
 
 /// One connection's two directions, a record an item.
-pub type MemoryEnds = (Sender<Vec<u8>>, Receiver<Vec<u8>>);
+pub struct MemoryEnds {
+    /// Hands a record to the relay; false once it has ended the connection.
+    pub send: Box<dyn FnMut(Vec<u8>) -> bool + Send>,
+    /// What the relay hands over.
+    pub receive: Receiver<Vec<u8>>,
+}
 
 /// The relay in this process has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,12 +29,12 @@ pub struct MemoryDial {
 }
 
 pub(super) fn spawn(dial: &mut MemoryDial, ends: Ends) -> Result<(), ConnectError> {
-    let (to_relay, from_relay) = (dial.connect)().map_err(|_| ConnectError::NotRunning)?;
+    let ends_of_link = (dial.connect)().map_err(|_| ConnectError::NotRunning)?;
     let relay = dial.relay.clone();
     std::thread::Builder::new()
         .name("memory link".to_owned())
         .spawn(move || {
-            let mut link = Memory { to_relay, from_relay, until: Instant::now() + HANDSHAKE };
+            let mut link = Memory { link: ends_of_link, until: Instant::now() + HANDSHAKE };
             let Err(error) = link.run(&relay, &ends);
             ends.report(Incoming::Down(error));
         })
@@ -38,18 +43,17 @@ pub(super) fn spawn(dial: &mut MemoryDial, ends: Ends) -> Result<(), ConnectErro
 }
 
 struct Memory {
-    to_relay: Sender<Vec<u8>>,
-    from_relay: Receiver<Vec<u8>>,
+    link: MemoryEnds,
     until: Instant,
 }
 
 impl Records for Memory {
     fn send(&mut self, record: Vec<u8>) -> Result<(), ConnectError> {
-        self.to_relay.send(record).map_err(|_| ConnectError::Closed)
+        if (self.link.send)(record) { Ok(()) } else { Err(ConnectError::Closed) }
     }
 
     fn receive(&mut self) -> Result<Vec<u8>, ConnectError> {
-        self.from_relay.recv_deadline(self.until).map_err(|_| ConnectError::Closed)
+        self.link.receive.recv_deadline(self.until).map_err(|_| ConnectError::Closed)
     }
 }
 
@@ -62,7 +66,7 @@ impl Memory {
         let mut session = handshake(self, relay, ends)?;
         loop {
             select! {
-                recv(self.from_relay) -> record => {
+                recv(self.link.receive) -> record => {
                     let record = record.map_err(|_| ConnectError::Closed)?;
                     self.hear(&record, &mut session, ends)?;
                 }

@@ -306,7 +306,8 @@ fn a_relay_in_this_process_is_spoken_to_like_any_other() {
         let (to_client, at_client) = bounded(8);
         let own = secret.clone();
         std::thread::spawn(move || serve_in_memory(&own, &at_relay, &to_client));
-        Ok((to_relay, at_client))
+        let send = Box::new(move |record| to_relay.send(record).is_ok());
+        Ok(MemoryEnds { send, receive: at_client })
     });
     let connection = open(Dial::Memory(MemoryDial { relay, connect }));
     up(&connection).unwrap();

@@ -1,0 +1,304 @@
+//! What went wrong, for a person: two lines and an exit code.
+
+use undertone_client::client::Fault;
+use undertone_client::connection::{Blame, ConnectError};
+use undertone_client::files::{FileError, SecretError};
+use undertone_client::profile::ProfileError;
+use undertone_client::store::StoreError;
+use undertone_engine::EngineError;
+use undertone_engine::api::{CommandError, Trouble};
+use undertone_wire::frame::Code;
+use undertone_wire::invite::InviteError;
+use undertone_wire::link::{LinkError, Refusal};
+use undertone_wire::name::{Name, NameError};
+
+/// How a program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Exit {
+    /// All went well.
+    Done = 0,
+    /// It failed.
+    Failed = 1,
+    /// Wrong arguments, or a wrong link.
+    Usage = 2,
+    /// The relay cannot be reached, or speaks another version.
+    Unreachable = 3,
+    /// A certificate, key or invite is not what it should be.
+    NotTrusted = 4,
+    /// The relay refused.
+    Refused = 5,
+}
+
+/// An error as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct Report {
+    /// What is wrong.
+    pub error: String,
+    /// What to do next.
+    pub help: String,
+    /// How a program ends that cannot go on.
+    pub exit: Exit,
+}
+
+impl Report {
+    /// An error that ends the program like this.
+    pub fn new(exit: Exit, error: impl ToString, help: impl Into<String>) -> Self {
+        Self { error: error.to_string(), help: help.into(), exit }
+    }
+
+    /// A line that a person typed and that cannot be carried out.
+    pub fn command(error: impl ToString, help: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, error, help)
+    }
+
+    /// A name that is none, with a proposal where there is one.
+    #[must_use]
+    pub fn name(text: &str, error: NameError) -> Self {
+        let help = Name::propose(text).map_or_else(
+            || "1 to 32 letters and digits, for example Mary-Ann".to_owned(),
+            |name| format!("try {name}"),
+        );
+        Self::new(Exit::Refused, format!("a name {error}"), help)
+    }
+
+    /// A registration that the relay did not take.
+    #[must_use]
+    pub fn registration(code: Code, name: &str) -> Self {
+        let (error, help) = match code {
+            Code::NameTaken => {
+                (format!("the name {name} is taken"), "choose another name")
+            }
+            Code::NameReserved => {
+                (format!("the name {name} is reserved"), "choose another name")
+            }
+            Code::IdOwned => (
+                "this id is owned by another key".to_owned(),
+                "start with --name and a new name: the relay knows this id with another key",
+            ),
+            Code::SignatureInvalid | Code::WrongLinkKey => (
+                "signature invalid: the relay did not accept the proof of this account".to_owned(),
+                "update the older of the two programs; if it goes on, somebody may be in between",
+            ),
+            Code::Outdated => (
+                "the relay knows a newer state of this account".to_owned(),
+                "this profile is an old copy: use the newer one",
+            ),
+            Code::Blocked => {
+                ("the operator has blocked this member".to_owned(), "ask the operator")
+            }
+            other => (format!("the relay refused to register: {other}"), "try again later"),
+        };
+        Self::new(Exit::Refused, error, help)
+    }
+
+    /// The relay ended the connection for good.
+    #[must_use]
+    pub fn shut_out(code: Code) -> Self {
+        let help = match code {
+            Code::Replaced => "this profile was opened elsewhere; end that one, or use another profile",
+            Code::Blocked => "ask the operator",
+            _ => "try again later",
+        };
+        Self::new(Exit::Refused, format!("the relay ended the connection: {code}"), help)
+    }
+
+    /// Something arrived that cannot be shown.
+    #[must_use]
+    pub fn trouble(trouble: &Trouble) -> Self {
+        let help = match trouble {
+            Trouble::Unreadable { .. } | Trouble::BadNote(_) => {
+                "nothing to do; if it happens again, tell the operator the words in brackets"
+            }
+            Trouble::KeyChanged { .. } => {
+                "write nothing secret to them before you have compared fingerprints another way"
+            }
+            Trouble::BadSignature { .. } => {
+                "it was dropped; compare fingerprints (/whoami) another way before you go on"
+            }
+            Trouble::Gap { .. } => "ask them to say it again; the relay may have dropped it",
+            Trouble::SessionLost { .. } => "nothing to do: it goes on in the new session",
+        };
+        Self::new(Exit::Failed, trouble, help)
+    }
+}
+
+impl From<&CommandError> for Report {
+    fn from(error: &CommandError) -> Self {
+        let help = match error {
+            CommandError::UnknownMember(_) => "/list shows who is online; an id works too",
+            CommandError::Ambiguous(_) => "give the name, or more of the id",
+            CommandError::Yourself => "choose somebody else: /list shows who is online",
+            CommandError::NoChat(_) => "/chat WHO asks for a private chat",
+            CommandError::NoRequest => "/chat WHO asks for one",
+            CommandError::WhichRequest => "/accept WHO or /decline WHO",
+            CommandError::Empty => "write something after it",
+            CommandError::TooLong { .. } => "send it in several messages",
+            CommandError::Nobody => "wait until somebody has joined; /list shows who is online",
+            CommandError::NotJoined => "wait for the welcome, then write again",
+            CommandError::NoLobby => "write to one member: /msg WHO TEXT",
+            CommandError::NotConnected => "it connects again by itself; then write again",
+            CommandError::OutboxFull => "wait until some have left, then write again",
+            CommandError::ChatEnded(_) => "/chat WHO asks for a new one",
+            CommandError::Refused(_) => "try again later",
+            CommandError::NoKeyPackage(_) => "try again when they are online",
+            CommandError::TooManyRequests => "wait for an answer, or /end one of them",
+            CommandError::Internal(_) => "try again; if it goes on, start again",
+        };
+        Self::command(error, help)
+    }
+}
+
+impl From<&ConnectError> for Report {
+    fn from(error: &ConnectError) -> Self {
+        let exit = match error.blame() {
+            Blame::Reach | Blame::Version => Exit::Unreachable,
+            Blame::Trust => Exit::NotTrusted,
+            Blame::Refused => Exit::Refused,
+            Blame::Machine => Exit::Failed,
+        };
+        Self::new(exit, error, connect_help(error))
+    }
+}
+
+fn connect_help(error: &ConnectError) -> &'static str {
+    match error {
+        ConnectError::Refused(_) => "is the relay running? undertone server starts one here",
+        ConnectError::UnknownHost(_) => "check the host name, and the network",
+        ConnectError::CertificateNotTrusted { .. } => {
+            "ask for a new link over a safe way; if the relay did not change, somebody is in between"
+        }
+        ConnectError::Tls { .. } | ConnectError::NotARelay(_) => {
+            "check host and port: something else answers there"
+        }
+        ConnectError::VersionsDiffer(_) | ConnectError::Link(LinkError::VersionUnsupported) => {
+            "update the older of the two programs"
+        }
+        ConnectError::Link(LinkError::WrongRelayKey) => {
+            "ask for a new link over a safe way; if the relay did not change, somebody is in between"
+        }
+        ConnectError::Link(LinkError::WrongPskOrTampered)
+        | ConnectError::Hint(Refusal::UnknownInvite | Refusal::PskMismatch) => {
+            "ask for a new link: this invite may have been revoked"
+        }
+        ConnectError::Hint(Refusal::WrongRelay) => "ask for a new link",
+        ConnectError::Ended(Refusal::Replaced) => {
+            "this profile was opened elsewhere; end that one, or use another profile"
+        }
+        ConnectError::Hint(Refusal::Blocked) | ConnectError::Ended(Refusal::Blocked) => {
+            "ask the operator"
+        }
+        ConnectError::Randomness => "start again when the system's random source works",
+        ConnectError::System(_) => "raise the limits of processes and open files (ulimit -u -n)",
+        _ => "check the network, and try again",
+    }
+}
+
+impl From<&Fault> for Report {
+    fn from(fault: &Fault) -> Self {
+        match fault {
+            Fault::Store(error) => error.into(),
+            Fault::Profile(error) => error.into(),
+            Fault::Randomness(error) => {
+                let help = "nothing was sent; try again when the system's random source works";
+                Self::new(Exit::Failed, error, help)
+            }
+        }
+    }
+}
+
+impl From<&StoreError> for Report {
+    fn from(error: &StoreError) -> Self {
+        let help = match error {
+            StoreError::Locked(_) => "end the process that reads it (a backup?), and try again",
+            StoreError::Full(_) => "free some space; what was not stored was not sent",
+            StoreError::Damaged { .. } => "restore the profile's folder from a backup; nothing was deleted",
+            StoreError::Newer { .. } => "update this program",
+            StoreError::File(_) | StoreError::Failed { .. } => {
+                "check the folder's owner and free space"
+            }
+        };
+        Self::new(Exit::Failed, error, help)
+    }
+}
+
+impl From<&ProfileError> for Report {
+    fn from(error: &ProfileError) -> Self {
+        match error {
+            ProfileError::Store(error) => error.into(),
+            ProfileError::Held { .. } => {
+                Self::new(Exit::Failed, error, "end that process, or give another name: --name")
+            }
+            ProfileError::Unknown(_) | ProfileError::Ambiguous(_) => {
+                Self::new(Exit::Usage, error, "give the name or the start of the id of a profile")
+            }
+            ProfileError::Damaged { .. } | ProfileError::Engine(_) => Self::new(
+                Exit::Failed,
+                error,
+                "restore the profile's folder from a backup, or update this program",
+            ),
+            ProfileError::File(_) | ProfileError::Key(_) => {
+                Self::new(Exit::Failed, error, "check the folder's owner and free space")
+            }
+            ProfileError::Randomness(_) => {
+                Self::new(Exit::Failed, error, "try again when the system's random source works")
+            }
+        }
+    }
+}
+
+impl From<&FileError> for Report {
+    fn from(error: &FileError) -> Self {
+        Self::new(Exit::Failed, error, "check the folder's owner and free space")
+    }
+}
+
+impl From<&SecretError> for Report {
+    fn from(error: &SecretError) -> Self {
+        Self::new(Exit::Failed, error, "check the folder's owner and free space")
+    }
+}
+
+impl From<&EngineError> for Report {
+    fn from(error: &EngineError) -> Self {
+        Self::new(Exit::Failed, error, "restore the profile's folder from a backup")
+    }
+}
+
+impl From<InviteError> for Report {
+    fn from(error: InviteError) -> Self {
+        let help = match error {
+            InviteError::Newer { .. } => "update this program",
+            _ => "copy the whole link, from http to its last character",
+        };
+        Self::new(Exit::Usage, error, help)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_malformed_name_is_refused_with_a_proposal() {
+        let error = Name::parse("Mary Ann").unwrap_err();
+        let report = Report::name("Mary Ann", error);
+        assert_eq!(report.error, "a name has no white space in it");
+        assert_eq!(report.help, "try Mary-Ann");
+        assert_eq!(report.exit, Exit::Refused);
+    }
+
+    #[test]
+    fn each_kind_of_failure_has_its_exit_code() {
+        let exit = |error: ConnectError| Report::from(&error).exit;
+        assert_eq!(exit(ConnectError::Refused("x".to_owned())), Exit::Unreachable);
+        assert_eq!(exit(ConnectError::VersionsDiffer("x".to_owned())), Exit::Unreachable);
+        assert_eq!(exit(ConnectError::Link(LinkError::WrongRelayKey)), Exit::NotTrusted);
+        assert_eq!(exit(ConnectError::Link(LinkError::WrongPskOrTampered)), Exit::NotTrusted);
+        assert_eq!(exit(ConnectError::Hint(Refusal::UnknownInvite)), Exit::NotTrusted);
+        assert_eq!(Report::registration(Code::NameTaken, "Bob").exit, Exit::Refused);
+        assert_eq!(Report::from(InviteError::Incomplete).exit, Exit::Usage);
+        assert_eq!(Report::from(InviteError::Incomplete).error, "the link is incomplete");
+    }
+}
