@@ -350,8 +350,8 @@ pub enum Trouble {
         /// Whose.
         name: String,
     },
-    /// The session could not go on; another one is opened.
-    #[error("the session in {place} could not go on ({cause}); a new one is opened")]
+    /// One's own state of a session could not go on; one asks to be let in again.
+    #[error("the session in {place} could not go on here ({cause}); asking to be let in again")]
     SessionLost {
         /// Where, in words.
         place: String,

@@ -1,5 +1,7 @@
 //! Engines in a lobby, over a real relay brain.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
 use undertone_engine::EventKind;
 use undertone_engine::api::CommandError;
 use undertone_testkit::world::World;
@@ -123,6 +125,32 @@ fn after_a_restart_of_the_relay_all_meet_again() {
     world.run();
     assert_eq!(world.texts(0), ["Carol: here again"]);
     assert_eq!(world.texts(1), ["Carol: here again"]);
+}
+
+#[test]
+fn whoever_opens_first_after_a_restart_all_meet_in_one_session() {
+    for seed in 200..240 {
+        let mut world = World::new(seed);
+        for name in ["Alice", "Bob", "Carol", "Dave"] {
+            world.add(name);
+        }
+        world.run_for(10_000);
+        world.restart_relay();
+        world.run_for(30_000);
+        world.restart_client((seed % 4) as usize);
+        world.run_for(30_000);
+        let epochs: Vec<_> = world.clients.iter().map(|c| c.engine.lobby_epoch()).collect();
+        assert!(epochs.iter().all(|epoch| *epoch == epochs[0]), "seed {seed}: {epochs:?}");
+        assert_eq!(epochs[0].unwrap().1, 4, "seed {seed}");
+        for at in 0..4 {
+            world.texts(at);
+        }
+        world.say(2, "here");
+        world.run();
+        for at in [0, 1, 3] {
+            assert_eq!(world.texts(at), ["Carol: here"], "seed {seed}, client {at}");
+        }
+    }
 }
 
 #[test]

@@ -37,6 +37,9 @@ impl Store for Stores {
     }
 }
 
+/// Looks at what a client is about to get; false: it gets nothing.
+pub type Tamper = Box<dyn FnMut(usize, &mut Reply) -> bool>;
+
 pub struct World {
     relay: Relay,
     stores: Stores,
@@ -50,7 +53,7 @@ pub struct World {
     relay_wake: Option<u64>,
     pub link: String,
     /// Looks at, changes or drops what the relay sends.
-    pub tamper: Option<Box<dyn FnMut(usize, &mut Reply) -> bool>>,
+    pub tamper: Option<Tamper>,
 }
 
 pub struct Client {
@@ -153,7 +156,7 @@ impl World {
         let (peer, standing) = (client.engine.link_secret().public(), client.standing);
         client.conn = Some(conn);
         let address = Text::new(format!("127.0.0.1:{}", conn.0)).unwrap();
-        self.to_brain(Input::Connected { conn, peer, address, handshake_hash, standing });
+        self.tell_brain(Input::Connected { conn, peer, address, handshake_hash, standing });
         let relay = self.relay_key;
         self.input(at, EngineInput::Connected { handshake_hash, relay });
     }
@@ -163,7 +166,7 @@ impl World {
         client.to_relay.clear();
         client.from_relay.clear();
         let Some(conn) = client.conn.take() else { return };
-        self.to_brain(Input::Disconnected { conn });
+        self.tell_brain(Input::Disconnected { conn });
         self.input(at, EngineInput::Disconnected);
     }
 
@@ -222,7 +225,7 @@ impl World {
         client.wake_at = step.wake_at;
     }
 
-    fn to_brain(&mut self, input: Input) {
+    fn tell_brain(&mut self, input: Input) {
         let mut step = undertone_relay::Step::default();
         self.relay.handle(input, self.now, &mut step);
         loop {
@@ -303,7 +306,7 @@ impl World {
             }
         }
         if self.relay_wake.is_some_and(|wake| wake <= self.now.mono_ms) {
-            self.to_brain(Input::Tick);
+            self.tell_brain(Input::Tick);
         }
     }
 
@@ -332,7 +335,7 @@ impl World {
         let bytes = self.clients[at].to_relay.pop_front().unwrap();
         let Some(conn) = self.clients[at].conn else { return };
         let request: Request = codec::decode(&bytes).expect("engines send only valid frames");
-        self.to_brain(Input::Frame { conn, request });
+        self.tell_brain(Input::Frame { conn, request });
     }
 
     fn carry_down(&mut self, at: usize) {

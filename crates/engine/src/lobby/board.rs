@@ -111,8 +111,19 @@ impl Lobby {
         if let Some(record) = record.filter(|record| record.number > before) {
             self.board.newest = Some(record);
         }
+        let newest = self.board.newest.as_ref().map_or(0, |record| record.number);
+        if self.opening.as_ref().is_some_and(|opening| opening.number <= newest) {
+            self.give_up_opening(cx);
+        }
         if self.board.at_head {
             self.decide(cx);
+        }
+    }
+
+    /// Somebody else opened this session, or a later one.
+    fn give_up_opening(&mut self, cx: &mut Cx<'_>) {
+        if let Some(opening) = self.opening.take() {
+            opening.delete(cx);
         }
     }
 
@@ -215,13 +226,11 @@ impl Lobby {
 
     /// Somebody else was first, or the number was wrong.
     pub(super) fn on_announce_refused(&mut self, cx: &mut Cx<'_>, code: Code, detail: u64) {
-        if code == Code::OutOfOrder {
+        if code == Code::OutOfOrder && self.opening.is_some() {
             self.board.next_number = detail;
             return self.announce(cx);
         }
-        if let Some(opening) = self.opening.take() {
-            opening.delete(cx);
-        }
+        self.give_up_opening(cx);
         self.subscribe_board(cx);
     }
 }

@@ -129,7 +129,8 @@ impl Lobby {
         }
         self.door.subscribed = true;
         let (log, token) = (self.keys.door_log, self.keys.door_token.clone());
-        let from = self.door.cursor.map_or(Start::Oldest, Start::After);
+        let read = self.door.cursor.filter(|cursor| cursor.hash != Hash([0; 32]));
+        let from = read.map_or(Start::Oldest, Start::After);
         lobby_ask(cx, LobbyAsk::DoorSubscribe, |seq| Request::Subscribe { seq, log, token, from });
     }
 

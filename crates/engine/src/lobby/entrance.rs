@@ -10,7 +10,7 @@ use crate::notes::Ticket;
 use crate::outer;
 use crate::roster::{Access, Roster};
 use crate::session::{LOBBY_PSK, Session};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use undertone_wire::codec::Blob;
 use undertone_wire::frame::{Append, Code, Entry, EntryKind, Request, Start, WriterMark};
 use undertone_wire::ids::{Incarnation, LogId, Token};
@@ -35,7 +35,7 @@ pub(super) struct Knocking {
     again_at: u64,
     tell_at: Option<u64>,
     /// Others who were seen to wait for the same session, once one looked.
-    others: HashSet<undertone_wire::ids::ClientId>,
+    others: BTreeSet<undertone_wire::ids::ClientId>,
 }
 
 #[derive(Debug)]
@@ -313,7 +313,7 @@ fn check_lobby(cx: &Cx<'_>, group: &Group, conversation: &[u8; 32]) -> Result<()
         return Err("other-conversation");
     }
     let me = cx.core.identity.client_id;
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     for member in group.members().map_err(|_| "members")? {
         let identity = &member.identity;
         let leaf = LeafIdentity::verify(&identity.credential, &identity.signature_key)

@@ -294,30 +294,24 @@ impl Lobby {
             }
             Happened::Broken(cause) => self.broken(cx, cause),
             Happened::Ended => self.broken(cx, "ended"),
-            // The board says what comes next; where it is gone too, a new session is opened.
+            // The relay has no such log any more: whoever sees it opens the next session, and the
+            // board lets one of them win.
             Happened::Lost => {
                 self.abandon(cx);
-                self.decide_anew(cx);
+                if self.board.at_head {
+                    self.open_next(cx);
+                }
             }
         }
     }
 
-    /// The session cannot go on for this member: the next one is opened.
+    /// This member cannot follow its session: it asks those who can to let it in again. Where
+    /// nobody can, two who wait open the next one.
     fn broken(&mut self, cx: &mut Cx<'_>, cause: &'static str) {
-        if self.session.is_none() {
-            return;
-        }
+        let Some(number) = self.session.as_ref().map(|session| session.number) else { return };
         cx.trouble(Trouble::SessionLost { place: PLACE.to_owned(), cause });
         self.abandon(cx);
-        self.decide_anew(cx);
-    }
-
-    fn decide_anew(&mut self, cx: &mut Cx<'_>) {
-        // The session on the board is the one that was lost: knowing its number is not enough to
-        // go on in it, so the next one is opened, and others are let in there.
-        if self.board.at_head {
-            self.open_next(cx);
-        }
+        self.knock(cx, number);
     }
 
     fn at_head(&mut self, cx: &mut Cx<'_>) {

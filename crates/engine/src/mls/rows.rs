@@ -28,7 +28,7 @@ pub enum StorageError {
 #[derive(Debug)]
 pub struct Savepoint {
     mark: usize,
-    depth: usize,
+    outermost: bool,
 }
 
 /// The map, its dirty keys, and the journal that undoes changes while a savepoint is open.
@@ -40,7 +40,7 @@ struct Inner {
     rows: BTreeMap<Vec<u8>, Row>,
     dirty: BTreeSet<Vec<u8>>,
     journal: Vec<Undo>,
-    savepoints: usize,
+    journaling: bool,
 }
 
 struct Undo {
@@ -77,9 +77,8 @@ impl Rows {
 
     pub(super) fn savepoint(&self) -> Savepoint {
         let mut inner = self.0.borrow_mut();
-        let savepoint = Savepoint { mark: inner.journal.len(), depth: inner.savepoints };
-        inner.savepoints += 1;
-        savepoint
+        let outermost = !std::mem::replace(&mut inner.journaling, true);
+        Savepoint { mark: inner.journal.len(), outermost }
     }
 
     pub(super) fn rollback(&self, savepoint: Savepoint) {
@@ -88,11 +87,11 @@ impl Rows {
             let Some(undo) = inner.journal.pop() else { break };
             inner.undo(undo);
         }
-        inner.close(savepoint.depth);
+        inner.close(&savepoint);
     }
 
     pub(super) fn release(&self, savepoint: Savepoint) {
-        self.0.borrow_mut().close(savepoint.depth);
+        self.0.borrow_mut().close(&savepoint);
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -111,7 +110,7 @@ impl Inner {
             None => self.rows.remove(&key),
         };
         let fresh = self.dirty.insert(key.clone());
-        if self.savepoints > 0 {
+        if self.journaling {
             self.journal.push(Undo { key, row: old, dirty: !fresh });
         }
     }
@@ -126,9 +125,9 @@ impl Inner {
         };
     }
 
-    fn close(&mut self, depth: usize) {
-        self.savepoints = depth;
-        if depth == 0 {
+    fn close(&mut self, savepoint: &Savepoint) {
+        if savepoint.outermost {
+            self.journaling = false;
             self.journal.clear();
         }
     }

@@ -13,6 +13,7 @@ fn a_commit_with_the_key_leads_both_on() {
         let staged = a.stage(&mut ga, WITH_PSK);
         ga.merge_pending(&a.provider).unwrap();
         let received = b.receive_with(&mut gb, &staged.commit, Some(PSK_ID)).unwrap();
+        assert_eq!(received.roster, None);
         gb.merge(&b.provider, received).unwrap();
         assert_eq!(ga.epoch_authenticator(), gb.epoch_authenticator());
     }

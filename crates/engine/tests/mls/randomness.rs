@@ -1,6 +1,9 @@
 //! Everything random comes from the step: the same keys give the same bytes, no key gives nothing.
 
 use crate::scene::{Device, GROUP, PSK, PSK_ID, pair_with_psk};
+use openmls_traits::OpenMlsProvider as _;
+use openmls_traits::crypto::OpenMlsCrypto as _;
+use openmls_traits::types::{HpkeAeadType, HpkeConfig, HpkeKdfType, HpkeKemType};
 use sha2::{Digest as _, Sha256};
 use undertone_engine::mls::{Error, Group, Plan, Provider, Scheme, Signer, Suite, key_package};
 
@@ -72,6 +75,27 @@ fn another_step_key_gives_other_bytes() {
         a.say(&mut ga, b"text")
     });
     assert_ne!(texts[0], texts[1]);
+}
+
+#[test]
+fn an_hpke_draw_belongs_to_its_inputs_and_not_to_the_order_of_calls() {
+    // openmls encrypts a path on several threads.
+    let mut device = Device::new("alice", Suite::Classic);
+    let config = HpkeConfig(
+        HpkeKemType::DhKem25519,
+        HpkeKdfType::HkdfSha256,
+        HpkeAeadType::ChaCha20Poly1305,
+    );
+    let mut in_order = |texts: [&[u8]; 2]| {
+        device.provider.begin(crate::scene::step_key("order", 1));
+        let crypto = device.provider.crypto();
+        let pair = crypto.derive_hpke_keypair(config, &[5; 32]).unwrap();
+        texts.map(|text| crypto.hpke_seal(config, &pair.public, b"info", b"aad", text).unwrap())
+    };
+    let [one, two] = in_order([b"one", b"two"]);
+    let [second, first] = in_order([b"two", b"one"]);
+    assert_eq!((&one, &two), (&first, &second));
+    assert_ne!(one.kem_output, two.kem_output, "and each text has a key of its own");
 }
 
 #[test]

@@ -163,6 +163,16 @@ fn an_inner_savepoint_goes_without_the_outer_one() {
 }
 
 #[test]
+fn a_row_that_stays_as_it_was_is_not_written() {
+    let mut provider = Provider::new();
+    provider.store_psk(PSK_ID, &PSK).unwrap();
+    provider.take_writes();
+    provider.store_psk(PSK_ID, &PSK).unwrap();
+    provider.delete_psk(b"never here").unwrap();
+    assert!(!provider.is_dirty());
+}
+
+#[test]
 fn a_deleted_group_leaves_no_row() {
     for suite in Suite::ALL {
         let (mut a, mut ga, b, mut gb) = pair(suite);

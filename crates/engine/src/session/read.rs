@@ -1,0 +1,248 @@
+//! Reading: entries are opened in order, heads and chains compared, commits judged and merged.
+
+use super::*;
+
+impl Session {
+    /// Starts reading on this connection.
+    pub(crate) fn subscribe(&mut self, cx: &mut Cx<'_>) {
+        // Where nothing was read yet there is no entry to name.
+        let read = self.cursor.filter(|cursor| cursor.hash != ZERO);
+        let from = read.map_or(Start::Token, Start::After);
+        let (log, token) = (self.log, self.keys.token.clone());
+        self.reading = Reading::Asked;
+        cx.ask(Ask::Session(log, SessionAsk::Subscribe), |seq| Request::Subscribe {
+            seq,
+            log,
+            token,
+            from,
+        });
+    }
+
+    /// The relay does not let this session be read.
+    pub(crate) fn on_subscribe_refused(&mut self, code: Code) -> Vec<Happened> {
+        self.reading = Reading::Off;
+        match code {
+            Code::Absent => vec![Happened::Lost],
+            Code::WentBack => vec![Happened::Broken("went-back")],
+            Code::Expired => vec![Happened::Broken("expired")],
+            Code::TokenUnknown => vec![Happened::Broken("token-unknown")],
+            _ => vec![Happened::Trouble("subscription-refused")],
+        }
+    }
+
+    pub(crate) fn unlink(&mut self) {
+        self.reading = Reading::Off;
+        self.sent.clear();
+    }
+
+    /// The relay starts sending entries.
+    pub(crate) fn on_subscribed(
+        &mut self,
+        cx: &mut Cx<'_>,
+        incarnation: Incarnation,
+        after: u64,
+        writer: Option<WriterMark>,
+    ) {
+        self.reading = Reading::CatchingUp;
+        self.incarnation = Some(incarnation);
+        let cursor = Cursor { incarnation, position: after, hash: ZERO };
+        self.cursor = Some(self.cursor.unwrap_or(cursor));
+        if self.in_flight.is_empty() {
+            self.next_number = writer.map_or(1, |mark| mark.number.saturating_add(1));
+        }
+        self.store(cx);
+    }
+
+    /// Everything there was has been read on this connection.
+    pub(crate) fn on_head(&mut self, cx: &mut Cx<'_>) -> Vec<Happened> {
+        if self.reading != Reading::CatchingUp {
+            return Vec::new();
+        }
+        self.reading = Reading::AtHead;
+        let mut happened = self.drop_outdated(cx);
+        for at in 0..self.in_flight.len() {
+            self.transmit(cx, at);
+        }
+        self.pump(cx);
+        happened.push(Happened::AtHead);
+        happened
+    }
+
+    pub(super) fn leaves(&self) -> Vec<(u32, Vec<u8>)> {
+        let members = self.group.members().unwrap_or_default();
+        members.into_iter().map(|m| (m.leaf, m.identity.credential)).collect()
+    }
+
+    pub(super) fn leaf(&self, leaf: u32) -> Option<LeafIdentity> {
+        let members = self.group.members().ok()?;
+        let member = members.into_iter().find(|member| member.leaf == leaf)?;
+        LeafIdentity::read(&member.identity.credential)
+    }
+
+    /// A new epoch: new keys, a new head, and the token that lets the stream go on.
+    pub(super) fn committed(
+        &mut self,
+        cx: &mut Cx<'_>,
+        before: Vec<(u32, Vec<u8>)>,
+        by: Option<LeafIdentity>,
+    ) -> Vec<Happened> {
+        let provider = &cx.core.provider;
+        let group = &self.group;
+        match epoch_keys(&self.log, |l, c, n| group.export(provider, l, c, n)) {
+            Ok(keys) => self.keys = keys,
+            Err(_) => return vec![Happened::Broken("no-epoch-keys")],
+        }
+        self.head = Head::start(self.number, group.epoch(), group.epoch_authenticator());
+        self.window = VecDeque::from([self.head.hash]);
+        self.staged = None;
+        cx.send(Request::Advance { log: self.log, token: self.keys.token.clone() });
+        self.take_back(cx);
+        self.pump(cx);
+        let after = self.leaves();
+        let only_in = |these: &[(u32, Vec<u8>)], those: &[(u32, Vec<u8>)]| {
+            let those: BTreeSet<_> = those.iter().collect();
+            let fresh = these.iter().filter(|leaf| !those.contains(leaf));
+            fresh.filter_map(|(_, credential)| LeafIdentity::read(credential)).collect::<Vec<_>>()
+        };
+        let (added, removed) = (only_in(&after, &before), only_in(&before, &after));
+        let Some(by) = by else { return vec![Happened::Broken("committer-unknown")] };
+        vec![Happened::Committed { by, added, removed }]
+    }
+
+    /// One entry of the stream.
+    pub(crate) fn on_entry(
+        &mut self,
+        cx: &mut Cx<'_>,
+        entry: &Entry,
+        judge: impl FnOnce(&Group, &Received) -> Result<(), &'static str>,
+    ) -> Vec<Happened> {
+        let Some(cursor) = self.cursor else { return Vec::new() };
+        if matches!(self.reading, Reading::Off | Reading::Asked)
+            || entry.position <= cursor.position
+        {
+            return Vec::new();
+        }
+        let hash = entry.hash();
+        if self.in_flight.front().is_some_and(|outgoing| outgoing.hash() == hash) {
+            let happened = self.settle(cx, entry.position);
+            self.pump(cx);
+            return happened;
+        }
+        self.advance_cursor(entry.position, hash);
+        let mut happened = self.open(cx, entry, &hash, judge);
+        if entry.kind == EntryKind::Last {
+            happened.push(Happened::Ended);
+        }
+        self.store(cx);
+        happened
+    }
+
+    pub(super) fn open(
+        &mut self,
+        cx: &mut Cx<'_>,
+        entry: &Entry,
+        hash: &Hash,
+        judge: impl FnOnce(&Group, &Received) -> Result<(), &'static str>,
+    ) -> Vec<Happened> {
+        let commit = matches!(entry.kind, EntryKind::Commit { .. });
+        let refuse = |cause| {
+            let broken = if commit { Happened::Broken(cause) } else { Happened::Trouble(cause) };
+            vec![broken]
+        };
+        if entry.epoch != self.group.epoch() {
+            return refuse("other-epoch");
+        }
+        if !commit {
+            // Counted even where it does not open: every reader counts the same entries.
+            self.push_head(hash);
+        }
+        let aad = outer::entry_aad(&self.log, entry.epoch, entry.kind);
+        let Ok(message) = outer::open(&self.keys.outer, &aad, &entry.body) else {
+            return refuse("outer-seal");
+        };
+        match self.group.process(&cx.core.provider, &message, self.psk) {
+            Ok(Processed::Application(said)) if !commit => self.said(cx, &said),
+            Ok(Processed::Commit(received)) if commit => {
+                self.judge_commit(cx, entry.kind, *received, judge)
+            }
+            Ok(_) => refuse("wrong-kind"),
+            Err(mls::Error::Own) => refuse("own-entry-unknown"),
+            Err(mls::Error::PskAbsent | mls::Error::PskUnknown) => refuse("no-lobby-key"),
+            Err(_) => refuse("mls"),
+        }
+    }
+
+    pub(super) fn said(&mut self, cx: &mut Cx<'_>, said: &mls::Application) -> Vec<Happened> {
+        let Some(by) = LeafIdentity::read(&said.credential) else {
+            return vec![Happened::Trouble("credential")];
+        };
+        let Some(content) = Content::read(&said.plaintext) else {
+            return vec![Happened::Trouble("content")];
+        };
+        let hash = Hash::of(&[b"undertone content v1", &said.plaintext]);
+        let known = self.previous.insert(by.client_id, hash);
+        let name = chain_name(&self.log, Some(&by.client_id));
+        cx.put_bytes(crate::api::Table::State, &name, Some(&hash.0));
+        let chain_fits = known.is_none_or(|previous| previous == content.previous);
+        let mut happened = Vec::new();
+        if !chain_fits || !self.head_fits(&content.head) {
+            happened.push(Happened::Gap(by.client_id));
+        }
+        happened.push(Happened::Said { by, content });
+        happened
+    }
+
+    /// Whether an author read the same entries as we did, as far as both can be compared.
+    pub(super) fn head_fits(&self, theirs: &Head) -> bool {
+        if (theirs.session, theirs.epoch) != (self.number, self.head.epoch) {
+            return false;
+        }
+        let Some(behind) = self.head.count.checked_sub(theirs.count) else { return false };
+        let behind = usize::try_from(behind).unwrap_or(usize::MAX);
+        let ours = self.window.iter().rev().nth(behind);
+        ours.is_none_or(|hash| *hash == theirs.hash)
+    }
+
+    pub(super) fn push_head(&mut self, entry: &Hash) {
+        self.head.push(entry);
+        self.window.push_back(self.head.hash);
+        if self.window.len() > MAX_WINDOW {
+            self.window.pop_front();
+        }
+    }
+
+    pub(super) fn judge_commit(
+        &mut self,
+        cx: &mut Cx<'_>,
+        kind: EntryKind,
+        received: Received,
+        judge: impl FnOnce(&Group, &Received) -> Result<(), &'static str>,
+    ) -> Vec<Happened> {
+        if received.self_removed {
+            return vec![Happened::Broken("removed")];
+        }
+        if let Err(cause) = judge(&self.group, &received) {
+            return vec![Happened::Broken(cause)];
+        }
+        let provider = &cx.core.provider;
+        let Ok(next) = epoch_keys(&self.log, |l, c, n| received.export(provider, l, c, n)) else {
+            return vec![Happened::Broken("no-epoch-keys")];
+        };
+        if kind != (EntryKind::Commit { next: next.token.hash() }) {
+            return vec![Happened::Broken("token-mismatch")];
+        }
+        let before = self.leaves();
+        let by = LeafIdentity::read(&received.renewed.credential);
+        if self.group.merge(&cx.core.provider, received).is_err() {
+            return vec![Happened::Broken("merge")];
+        }
+        self.committed(cx, before, by)
+    }
+
+    pub(super) fn advance_cursor(&mut self, position: u64, hash: Hash) {
+        if let Some(cursor) = &mut self.cursor {
+            cursor.position = position;
+            cursor.hash = hash;
+        }
+    }
+}
