@@ -14,9 +14,12 @@ pub(crate) const SHORT: u32 = 15;
 /// How long each target runs by `--long`, in seconds.
 pub(crate) const LONG: u32 = 600;
 
-/// The most memory one input may cost a target, in MiB. The largest input is a record of 64 KiB;
-/// a parser that reserves what a length claims goes far past this.
-const MEMORY_MIB: u32 = 512;
+/// The largest input tried, in bytes: one record of the link.
+const INPUT_MAX: u32 = 65_535;
+
+/// The most memory a target may ask for at once, in MiB. A parser that reserves what a length
+/// claims goes far past this; one that copies an input a few times does not come near.
+const ALLOCATION_MIB: u32 = 16;
 
 /// Runs every target for so many seconds, when the repository has any and the tools are here.
 pub(crate) fn run(seconds: u32) -> Result<Outcome, Failure> {
@@ -32,14 +35,17 @@ pub(crate) fn run(seconds: u32) -> Result<Outcome, Failure> {
     let targets = cargo::output(&mut fuzz(["list"]), "see that fuzz/Cargo.toml can be read")?;
     for target in targets.lines() {
         println!("   fuzzing {target} for {seconds} s");
-        let mut command = fuzz(["run", "--sanitizer", "none", target]);
+        let mut command = fuzz(["run", target]);
         if let Some(seeds) = seeds_of(target) {
             // The first folder takes what is found, the others are only read.
-            command.args([format!("fuzz/corpus/{target}"), seeds]);
+            command.args([corpus_of(target)?, seeds]);
         }
-        command.args(["--", &format!("-max_total_time={seconds}")]);
-        command.args([format!("-rss_limit_mb={MEMORY_MIB}"), "-print_final_stats=0".into()]);
-        command.args(["-verbosity=0"]);
+        command.arg("--").args([
+            format!("-max_total_time={seconds}"),
+            format!("-max_len={INPUT_MAX}"),
+            format!("-malloc_limit_mb={ALLOCATION_MIB}"),
+            "-verbosity=0".to_owned(),
+        ]);
         let remedy = format!("`cargo +nightly fuzz tmin {target} FILE` makes the input smaller");
         cargo::run(&mut command, &remedy)?;
     }
@@ -48,6 +54,14 @@ pub(crate) fn run(seconds: u32) -> Result<Outcome, Failure> {
 
 fn fuzz<'a>(arguments: impl IntoIterator<Item = &'a str>) -> std::process::Command {
     cargo::cargo_of("nightly", std::iter::once("fuzz").chain(arguments))
+}
+
+fn corpus_of(target: &str) -> Result<String, Failure> {
+    let folder = format!("fuzz/corpus/{target}");
+    std::fs::create_dir_all(repository::root().join(&folder)).map_err(|error| {
+        Failure::new(format!("cannot make {folder}: {error}"), "is the checkout writable?")
+    })?;
+    Ok(folder)
 }
 
 fn seeds_of(target: &str) -> Option<String> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::failure::Failure;
 
 /// Folders that hold no source: what git keeps, and what builds leave behind.
-const NOT_SOURCE: [&str; 3] = [".git", "target", "artifacts"];
+const NOT_SOURCE: [&str; 4] = [".git", "target", "artifacts", "corpus"];
 
 /// The folder that holds the workspace's `Cargo.toml`.
 pub(crate) fn root() -> PathBuf {
