@@ -81,16 +81,15 @@ fn another_step_key_gives_other_bytes() {
 fn an_hpke_draw_belongs_to_its_inputs_and_not_to_the_order_of_calls() {
     // openmls encrypts a path on several threads.
     let mut device = Device::new("alice", Suite::Classic);
-    let config = HpkeConfig(
-        HpkeKemType::DhKem25519,
-        HpkeKdfType::HkdfSha256,
-        HpkeAeadType::ChaCha20Poly1305,
-    );
+    let config = || {
+        let (kem, kdf) = (HpkeKemType::DhKem25519, HpkeKdfType::HkdfSha256);
+        HpkeConfig(kem, kdf, HpkeAeadType::ChaCha20Poly1305)
+    };
     let mut in_order = |texts: [&[u8]; 2]| {
         device.provider.begin(crate::scene::step_key("order", 1));
         let crypto = device.provider.crypto();
-        let pair = crypto.derive_hpke_keypair(config, &[5; 32]).unwrap();
-        texts.map(|text| crypto.hpke_seal(config, &pair.public, b"info", b"aad", text).unwrap())
+        let pair = crypto.derive_hpke_keypair(config(), &[5; 32]).unwrap();
+        texts.map(|text| crypto.hpke_seal(config(), &pair.public, b"info", b"aad", text).unwrap())
     };
     let [one, two] = in_order([b"one", b"two"]);
     let [second, first] = in_order([b"two", b"one"]);
