@@ -91,3 +91,28 @@ impl Record {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::MemoryStore;
+    use crate::contract::{Home, keeps_the_contract};
+
+    struct Nowhere;
+
+    impl Home for Nowhere {
+        type Store = MemoryStore;
+
+        fn fresh(&mut self) -> MemoryStore {
+            MemoryStore::default()
+        }
+
+        fn reopen(&mut self, _: MemoryStore) -> Option<MemoryStore> {
+            None
+        }
+    }
+
+    #[test]
+    fn the_store_in_memory_keeps_the_contract() {
+        keeps_the_contract(&mut Nowhere);
+    }
+}

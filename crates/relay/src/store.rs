@@ -3,7 +3,8 @@
 //! A *record* has a key, a version, a *header*, *rows* under short ids, and *entries* at rising
 //! positions. [`CompareAppend`] changes all of them at once or nothing; it is the judge of order
 //! between nodes. A version is 0 where there is no record, and higher after each write; it need
-//! not rise by one, so that a transaction counter and a stream's last sequence both serve.
+//! not rise by one, so that a transaction counter and a stream's last sequence both serve. Versions
+//! and positions stay below 2⁶³.
 //!
 //! What every store must hold is written as tests in [`crate::contract`].
 

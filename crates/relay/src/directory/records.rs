@@ -45,7 +45,7 @@ impl MemberRecord {
 }
 
 /// A name's record: whose it is. An empty header: nobody's any more.
-#[derive(Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
 pub(super) struct Claim {
     #[n(0)]
@@ -54,11 +54,20 @@ pub(super) struct Claim {
     pub(super) client_id: ClientId,
     #[n(2)]
     account: AccountKey,
+    /// The newest card of this member that wanted the name.
+    #[n(3)]
+    pub(super) version: u64,
 }
 
 impl Claim {
     pub(super) fn of(card: &Card) -> Self {
-        Self { format: FORMAT, client_id: card.client_id, account: card.account }
+        let Card { client_id, account, version, .. } = *card;
+        Self { format: FORMAT, client_id, account, version }
+    }
+
+    /// Whether two claims are by the same member.
+    pub(super) fn is_by(&self, other: &Self) -> bool {
+        self.client_id == other.client_id && self.account == other.account
     }
 
     pub(super) fn write(&self) -> Vec<u8> {

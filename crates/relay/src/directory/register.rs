@@ -3,6 +3,10 @@
 //! Two records are written one after the other: first the name's claim, then the member's card.
 //! Both are compared writes, so of two that race one loses, reads again and is judged by what the
 //! other wrote. A crash in between leaves a claim that only the same member can use.
+//!
+//! A name is given back when its member has a newer card with another name. Whoever takes it again
+//! meanwhile does so with a card that is newer still, and says so in the claim: a claim by a newer
+//! card than the one that left is never released. Hence no card changes its name at one version.
 
 use super::records::{Claim, MemberRecord, member_key, name_key};
 use super::{Directory, Job, Registration};
@@ -41,25 +45,12 @@ pub(super) struct Known {
     card: Option<Card>,
 }
 
-/// A name that may not be needed any more.
+/// A name that its member does not want any more.
 #[derive(Debug)]
 pub(super) struct Release {
+    /// By the card that left it.
     claim: Claim,
     name: Hash,
-    stage: Releasing,
-}
-
-#[derive(Debug)]
-enum Releasing {
-    ReadMember,
-    ReadName,
-    Write,
-}
-
-impl std::fmt::Debug for Claim {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Claim({})", self.client_id)
-    }
 }
 
 impl Applicant {
@@ -76,11 +67,22 @@ impl Applicant {
         Some(Registration::Accepted { conn: self.conn, seq: self.seq, card })
     }
 
+    /// After a failure of the store a claim stays: nobody knows what was written.
+    fn refused(self: Box<Self>, code: Code) -> Option<Registration> {
+        Some(Registration::Refused { conn: self.conn, seq: self.seq, code })
+    }
+
     /// Judged by what is known of the id alone.
     fn check(&self, known: Option<&Card>) -> Result<(), Code> {
         match known {
             Some(known) if known.account != self.card.account => Err(Code::IdOwned),
             Some(known) if known.version > self.card.version => Err(Code::Outdated),
+            Some(known)
+                if known.version == self.card.version
+                    && name_key(&known.name) != name_key(&self.card.name) =>
+            {
+                Err(Code::Outdated)
+            }
             _ => Ok(()),
         }
     }
@@ -97,13 +99,13 @@ impl Directory {
         match (stage, outcome) {
             (Stage::ReadMember, Outcome::Header { version, header, .. }) => {
                 let Ok(card) = MemberRecord::read(&header) else {
-                    return self.refuse(applicant, Code::StoreFailed, ctx);
+                    return applicant.refused(Code::StoreFailed);
                 };
                 self.judge_id(applicant, Known { version, card }, ctx)
             }
             (Stage::ReadName(known), Outcome::Header { version, header, .. }) => {
                 let Ok(claim) = Claim::read(&header) else {
-                    return self.refuse(applicant, Code::StoreFailed, ctx);
+                    return applicant.refused(Code::StoreFailed);
                 };
                 self.judge_name(applicant, known, version, claim, ctx)
             }
@@ -119,7 +121,7 @@ impl Directory {
                 applicant.accepted()
             }
             (_, Outcome::Conflict { .. }) => self.again(applicant, ctx),
-            _ => self.refuse(applicant, Code::StoreFailed, ctx),
+            _ => applicant.refused(Code::StoreFailed),
         }
     }
 
@@ -129,10 +131,16 @@ impl Directory {
         known: Known,
         ctx: &mut Context<'_>,
     ) -> Option<Registration> {
-        if let Err(code) = applicant.check(known.card.as_ref()) {
-            return self.refuse(applicant, code, ctx);
-        }
         let name = name_key(&applicant.card.name);
+        if let Err(code) = applicant.check(known.card.as_ref()) {
+            let carried = known.card.is_some_and(|card| {
+                card.account == applicant.card.account && name_key(&card.name) == name
+            });
+            if applicant.claimed && !carried {
+                self.release(&applicant.card, ctx);
+            }
+            return applicant.refused(code);
+        }
         match &known.card {
             Some(card) if *card == applicant.card => applicant.accepted(),
             // A member's current name is claimed already.
@@ -152,9 +160,11 @@ impl Directory {
         claim: Option<Claim>,
         ctx: &mut Context<'_>,
     ) -> Option<Registration> {
-        let own = Claim::of(&applicant.card);
-        if claim.is_some_and(|claim| claim != own) {
-            return self.refuse(applicant, Code::NameTaken, ctx);
+        let mut own = Claim::of(&applicant.card);
+        match claim {
+            Some(claim) if !claim.is_by(&own) => return applicant.refused(Code::NameTaken),
+            Some(claim) => own.version = own.version.max(claim.version),
+            None => {}
         }
         // An own claim is written again: whoever is about to release it loses the comparison.
         applicant.claimed = true;
@@ -188,59 +198,30 @@ impl Directory {
     ) -> Option<Registration> {
         applicant.tries += 1;
         if applicant.tries >= MAX_TRIES {
-            return self.refuse(applicant, Code::RateLimited, ctx);
+            return applicant.refused(Code::RateLimited);
         }
         let key = applicant.member_key();
         self.read_header(key, Job::Register(applicant, Stage::ReadMember), ctx);
         None
     }
 
-    fn refuse(
-        &mut self,
-        applicant: Box<Applicant>,
-        code: Code,
-        ctx: &mut Context<'_>,
-    ) -> Option<Registration> {
-        if applicant.claimed {
-            self.release(&applicant.card, ctx);
-        }
-        Some(Registration::Refused { conn: applicant.conn, seq: applicant.seq, code })
-    }
-
-    /// Gives a name back, unless its member carries it after all.
+    /// Gives back the name that a card left, or never got.
     fn release(&mut self, card: &Card, ctx: &mut Context<'_>) {
         let (claim, name) = (Claim::of(card), name_key(&card.name));
-        let release = Release { claim, name, stage: Releasing::ReadMember };
-        self.read_header(member_key(card.client_id), Job::Release(release), ctx);
+        self.read_header(name, Job::Release(Release { claim, name }), ctx);
     }
 
     /// What fails here fails silently: the name stays with whom it was.
     pub(super) fn go_on_releasing(
         &mut self,
-        mut release: Release,
+        release: Release,
         outcome: Outcome,
         ctx: &mut Context<'_>,
     ) {
         let Outcome::Header { version, header, .. } = outcome else { return };
-        match release.stage {
-            Releasing::ReadMember => {
-                let Ok(card) = MemberRecord::read(&header) else { return };
-                let carried = card.is_some_and(|card| {
-                    Claim::of(&card) == release.claim && name_key(&card.name) == release.name
-                });
-                if !carried {
-                    release.stage = Releasing::ReadName;
-                    self.read_header(release.name, Job::Release(release), ctx);
-                }
-            }
-            Releasing::ReadName => {
-                let Ok(Some(claim)) = Claim::read(&header) else { return };
-                if claim == release.claim {
-                    release.stage = Releasing::Write;
-                    self.write(release.name, version, Vec::new(), Job::Release(release), ctx);
-                }
-            }
-            Releasing::Write => {}
+        let Ok(Some(claim)) = Claim::read(&header) else { return };
+        if claim.is_by(&release.claim) && claim.version <= release.claim.version {
+            self.write(release.name, version, Vec::new(), Job::Release(release), ctx);
         }
     }
 
