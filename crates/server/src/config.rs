@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
+pub use undertone_relay::Limits as Quotas;
 use undertone_wire::invite::Origin;
 
 /// What one relay needs to start. Nothing below reads an environment or a settings file.
@@ -19,8 +20,10 @@ pub struct Config {
     pub tls: TlsMode,
     /// Event loops, one thread each; by default one per core.
     pub threads: Option<NonZeroUsize>,
-    /// Bounds, each with a default that is safe.
+    /// Bounds of connections, each with a default that is safe.
     pub limits: Limits,
+    /// Bounds of what members store and ask for.
+    pub quotas: Quotas,
 }
 
 impl Config {
@@ -34,6 +37,7 @@ impl Config {
             tls: TlsMode::SelfSigned(KeyKind::Ecdsa),
             threads: None,
             limits: Limits::default(),
+            quotas: Quotas::default(),
         }
     }
 }
@@ -61,7 +65,7 @@ pub enum KeyKind {
     Rsa,
 }
 
-/// Bounds of one relay.
+/// Bounds of one relay's connections.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Connections held at once, in all phases; one more is closed unanswered.

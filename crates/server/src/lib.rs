@@ -33,7 +33,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, KeyKind, Limits, TlsMode};
+pub use config::{Config, KeyKind, Limits, Quotas, TlsMode};
 pub use data::{Invite, InviteError, NotRunning, OperatorAccess};
 pub use error::StartError;
 pub use events::Event;

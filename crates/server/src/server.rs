@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use undertone_relay::{Limits, Relay, RelayConfig};
+use undertone_relay::{Relay, RelayConfig};
 use undertone_wire::ids::{Incarnation, LinkKey};
 use undertone_wire::invite::{CertificatePin, RelayInvite};
 use undertone_wire::link::{LinkSecret, PskId};
@@ -39,12 +39,13 @@ pub struct Server;
 impl Server {
     /// Starts a relay. It listens when this returns.
     pub fn start(config: Config, page: Page) -> Result<ServerHandle, StartError> {
+        let limits = config.quotas.clone();
         start(config, page, |relay_key| {
             let mut seed = [0; 32];
             let mut store = [0; 16];
             getrandom::fill(&mut seed).map_err(|_| StartError::Randomness)?;
             getrandom::fill(&mut store).map_err(|_| StartError::Randomness)?;
-            let config = RelayConfig { relay_key, seed, limits: Limits::default() };
+            let config = RelayConfig { relay_key, seed, limits };
             // Logs are in memory: every start is another life of the store.
             Ok(Relay::new(config, Incarnation(store)))
         })

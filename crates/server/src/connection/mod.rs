@@ -32,6 +32,9 @@ const BATCH: usize = 64 << 10;
 /// Bytes of further requests that may wait while an answer is on its way.
 const MAX_PIPELINED: usize = http::MAX_HEAD + BATCH;
 
+/// How long a stopping relay waits for its peers to read the reason: a few round trips.
+const STOP_LINGER_MS: u64 = 1_000;
+
 /// What all connections of one relay share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -312,12 +315,13 @@ impl Connection {
         self.end(End::Link(LinkEnd::Close(code, hint(code))), turn);
     }
 
-    /// Ends the connection for a reason of ours.
-    pub(crate) fn dismiss(&mut self, code: Code, turn: &mut Turn<'_>) {
+    /// Ends the connection because the relay stops; nobody can delay that for long.
+    pub(crate) fn stop(&mut self, turn: &mut Turn<'_>) {
         while self.has_output() {
             self.produce(turn);
         }
-        self.end(End::Link(LinkEnd::Bye(code, hint(code))), turn);
+        self.end(End::Link(LinkEnd::Bye(Code::Stopping, Refusal::ShuttingDown)), turn);
+        self.phase_end = self.phase_end.min(turn.now.after(STOP_LINGER_MS));
     }
 
     /// Whether [`Self::produce`] has something to do.

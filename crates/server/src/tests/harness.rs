@@ -273,10 +273,21 @@ impl<S: Read + Write> Device<S> {
         self.send(&Request::Ping { nonce });
     }
 
+    /// All in one stream, and that in as few records as it fits in.
+    pub(super) fn send_together(&mut self, requests: &[Request]) {
+        let mut bytes = Vec::new();
+        requests.iter().for_each(|request| stream::put(&codec::encode(request), &mut bytes));
+        self.send_stream(&bytes);
+    }
+
     /// One frame of these bytes, in as many records as it takes.
     pub(super) fn send_bytes(&mut self, frame: &[u8]) {
         let mut bytes = Vec::new();
         stream::put(frame, &mut bytes);
+        self.send_stream(&bytes);
+    }
+
+    fn send_stream(&mut self, bytes: &[u8]) {
         for part in bytes.chunks(undertone_wire::link::MAX_PLAINTEXT) {
             let mut record = Vec::new();
             self.transport.seal(part, 0, &mut record).unwrap();

@@ -22,6 +22,20 @@ fn a_link_comes_up_over_tls_and_frames_cross_it() {
 }
 
 #[test]
+fn what_waits_for_a_reader_leaves_in_one_record() {
+    let scene = Scene::new();
+    let mut device = scene.link();
+    let requests: Vec<_> = (100..200).map(|nonce| Request::Ping { nonce }).collect();
+    device.send_together(&requests);
+    let Message::Binary(record) = device.socket.read().unwrap() else { panic!() };
+    device.transport.open(&record, device.frames.buffer()).unwrap();
+    for nonce in 100..200 {
+        let frame = device.frames.next_frame(MAX_FRAME).unwrap().expect("another record is needed");
+        assert_eq!(codec::decode::<Reply>(frame).unwrap(), Reply::Pong { nonce });
+    }
+}
+
+#[test]
 fn the_console_is_told_how_a_connection_comes_up() {
     let scene = Scene::new();
     let device = scene.plain_link();

@@ -140,7 +140,10 @@ fn the_operator_makes_lists_and_revokes_invites_and_observes() {
     let reply = ask(1, OperatorCommand::InviteNew { label });
     let Reply::Invited { seq: 1, id, psk } = reply else { panic!("{reply:?}") };
     let (psk_id, psk) = (PskId(id.0), Psk::from_bytes(psk.0));
-    drop(scene.link_with(psk_id, &psk).unwrap_or_else(|_| panic!("the new invite is refused")));
+    let friend = scene.link_with(psk_id, &psk);
+    let mut friend = friend.unwrap_or_else(|code| panic!("the new invite is refused: {code:?}"));
+    friend.ping(1);
+    friend.expect_pong(1);
     let reply = ask(2, OperatorCommand::InviteList);
     let Reply::Invites { seq: 2, invites } = reply else { panic!("{reply:?}") };
     let line = invites.iter().find(|line| line.id == id).unwrap();

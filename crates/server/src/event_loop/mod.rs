@@ -4,24 +4,29 @@
 //! and only when there are none left write to each connection that has something queued: what
 //! came for it meanwhile leaves in as few records and as few writes as possible.
 
+mod accepting;
+mod tenant;
+
+pub(crate) use accepting::Accepting;
+
 use crate::brain::{Command, Message};
 use crate::clock::Clock;
 use crate::connection::{Connection, Scratch, Shared, Turn};
 use crate::ids::ConnectionId;
 use crossbeam_channel::{Receiver, Sender};
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustls::ServerConfig;
 use slab::Slab;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tenant::{Tenant, find};
 use undertone_relay::Input;
-use undertone_wire::frame::Code;
 use undertone_wire::time::Now;
 
 /// Readiness events of one poll.
@@ -35,10 +40,6 @@ const WRITES: usize = 16;
 /// Bytes read from all sockets after which the brain gets what they said, turn or not: it bounds
 /// what waits for it.
 const BATCH: usize = 1 << 20;
-/// Sockets accepted in one turn.
-const ACCEPTS: usize = 64;
-/// How long to wait where the system has no file handle left for a new socket.
-const ACCEPT_PAUSE_MS: u64 = 100;
 
 const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
@@ -84,21 +85,6 @@ impl Prepared {
     }
 }
 
-/// The one socket that is listened on, and the loops that new connections go to in turn.
-pub(crate) struct Accepting {
-    pub(crate) listener: TcpListener,
-    pub(crate) loops: Vec<LoopHandle>,
-    next: usize,
-    /// Running time at which to try again.
-    again_at: Option<u64>,
-}
-
-impl Accepting {
-    pub(crate) fn new(listener: TcpListener, loops: Vec<LoopHandle>) -> Self {
-        Self { listener, loops, next: 0, again_at: None }
-    }
-}
-
 /// What a loop needs beside its own poll.
 pub(crate) struct Surroundings {
     pub(crate) index: usize,
@@ -108,20 +94,6 @@ pub(crate) struct Surroundings {
     pub(crate) clock: Clock,
     /// Connections of all loops.
     pub(crate) count: Arc<AtomicUsize>,
-}
-
-struct Tenant {
-    stream: TcpStream,
-    connection: Connection,
-    /// Protected bytes that the socket did not take.
-    unsent: Vec<u8>,
-    /// The time for which the loop will look at it.
-    looked_at: u64,
-    dirty: bool,
-    /// The socket takes no more until it says so.
-    blocked: bool,
-    /// Our side of the socket is shut.
-    shut: bool,
 }
 
 struct EventLoop {
@@ -244,47 +216,6 @@ impl EventLoop {
         Some(Duration::from_millis(next.saturating_sub(now) + 1))
     }
 
-    fn accept(&mut self, now: Now) {
-        let Some(accepting) = &mut self.accepting else { return };
-        accepting.again_at = None;
-        let mut adopted = Vec::new();
-        for _ in 0..ACCEPTS {
-            match accepting.listener.accept() {
-                Ok(socket) => adopted.push(socket),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(_) => {
-                    accepting.again_at = Some(now.after(ACCEPT_PAUSE_MS));
-                    break;
-                }
-            }
-        }
-        if adopted.len() == ACCEPTS {
-            accepting.again_at = Some(now.mono_ms);
-        }
-        for (stream, peer) in adopted {
-            self.place(stream, peer, now);
-        }
-    }
-
-    /// Gives a new socket to the next loop, which may be this one.
-    fn place(&mut self, stream: TcpStream, peer: SocketAddr, now: Now) {
-        let limit = self.around.shared.limits.connections;
-        if self.around.count.fetch_add(1, Ordering::Relaxed) >= limit {
-            self.around.count.fetch_sub(1, Ordering::Relaxed);
-            self.around.shared.events.tell(crate::events::Event::Full(peer));
-            return;
-        }
-        let Some(accepting) = &mut self.accepting else { return };
-        accepting.next = (accepting.next + 1) % accepting.loops.len().max(1);
-        match accepting.loops.get(accepting.next) {
-            Some(other) if accepting.next != self.around.index => {
-                other.command(vec![Command::Adopt(stream, peer)]);
-            }
-            _ => self.adopt(stream, peer, now),
-        }
-    }
-
     fn adopt(&mut self, mut stream: TcpStream, peer: SocketAddr, now: Now) {
         let entry = self.tenants.vacant_entry();
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -307,11 +238,11 @@ impl EventLoop {
         };
         let connection = Connection::new(id, (local, peer), self.around.tls.clone(), &mut turn);
         let looked_at = connection.due(&self.around.shared.limits);
-        let (unsent, dirty, blocked, shut) = (Vec::new(), false, false, false);
-        entry.insert(Tenant { stream, connection, unsent, looked_at, dirty, blocked, shut });
+        entry.insert(Tenant::new(stream, connection, looked_at));
         self.deadlines.push(Reverse((looked_at, id)));
         if self.stopping {
-            self.dismiss(id, Code::Stopping, now);
+            self.step(id, now, Connection::stop);
+            self.mark_dirty(id);
         }
     }
 
@@ -415,10 +346,8 @@ impl EventLoop {
         if tenant.connection.has_output() {
             return self.mark_dirty(id);
         }
-        if tenant.connection.is_ending() && !tenant.shut {
-            // The peer reads what was said, and then the end; we wait for its own.
-            tenant.shut = true;
-            let _gone_already = tenant.stream.shutdown(Shutdown::Write);
+        if tenant.connection.is_ending() {
+            tenant.shut();
         }
         self.step(id, now, Connection::drained);
     }
@@ -472,11 +401,6 @@ impl EventLoop {
         self.mark_dirty(id);
     }
 
-    fn dismiss(&mut self, id: ConnectionId, code: Code, now: Now) {
-        self.step(id, now, |connection, turn| connection.dismiss(code, turn));
-        self.mark_dirty(id);
-    }
-
     fn stop(&mut self, now: Now) {
         self.stopping = true;
         if let Some(mut accepting) = self.accepting.take() {
@@ -485,7 +409,8 @@ impl EventLoop {
         }
         let all: Vec<_> = self.tenants.iter().map(|(_, tenant)| tenant.connection.id).collect();
         for id in all {
-            self.dismiss(id, Code::Stopping, now);
+            self.step(id, now, Connection::stop);
+            self.mark_dirty(id);
         }
     }
 
@@ -535,50 +460,5 @@ impl EventLoop {
         // Closing the socket takes it from the poll in any case.
         let _closed = self.poll.registry().deregister(&mut tenant.stream);
         self.around.count.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// The connection of this number, if it still is the one that lives there.
-fn find(tenants: &mut Slab<Tenant>, id: ConnectionId) -> Option<&mut Tenant> {
-    tenants.get_mut(id.place()).filter(|tenant| tenant.connection.id == id)
-}
-
-impl Tenant {
-    /// Writes what was left over and `bytes` after it; keeps what the socket does not take.
-    /// `false`: the socket failed.
-    fn send(&mut self, bytes: &[u8]) -> bool {
-        if !self.blocked && !self.unsent.is_empty() {
-            let unsent = std::mem::take(&mut self.unsent);
-            let Ok(written) = self.write(&unsent) else { return false };
-            if written < unsent.len() {
-                self.unsent = unsent;
-                self.unsent.drain(..written);
-            }
-        }
-        if self.blocked {
-            self.unsent.extend_from_slice(bytes);
-            return true;
-        }
-        let Ok(written) = self.write(bytes) else { return false };
-        self.unsent.extend_from_slice(bytes.get(written..).unwrap_or_default());
-        true
-    }
-
-    /// Writes as much as the socket takes.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut written = 0;
-        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-            match self.stream.write(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(more) => written += more,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.blocked = true;
-                    break;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(written)
     }
 }
