@@ -132,3 +132,25 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_rows_are_kept_only_while_a_savepoint_could_bring_them_back() {
+        let rows = Rows::default();
+        let put = |value: u8| rows.put(vec![1], Some(Zeroizing::new(vec![value])));
+        let kept = || rows.0.borrow().journal.len();
+        put(1);
+        assert_eq!(kept(), 0, "no savepoint is open");
+        let (outer, inner) = (rows.savepoint(), rows.savepoint());
+        put(2);
+        rows.release(inner);
+        assert_eq!(kept(), 1, "the outer one still needs it");
+        rows.release(outer);
+        assert_eq!(kept(), 0);
+        put(3);
+        assert_eq!(kept(), 0);
+    }
+}

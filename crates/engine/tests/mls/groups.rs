@@ -161,6 +161,15 @@ fn a_replayed_message_is_not_read_twice() {
 }
 
 #[test]
+fn keys_of_messages_that_were_passed_over_are_not_kept() {
+    // A log delivers each author's texts in order: who is late here was held back by the relay.
+    let (a, mut ga, b, mut gb) = pair(Suite::Classic);
+    let [early, late] = [a.say(&mut ga, b"1"), a.say(&mut ga, b"2")];
+    b.read(&mut gb, &late).unwrap();
+    assert_eq!(b.read(&mut gb, &early), Err(Error::Undecryptable));
+}
+
+#[test]
 fn a_changed_message_is_refused_and_the_true_one_still_read() {
     let (a, mut ga, b, mut gb) = pair(Suite::Classic);
     let text = a.say(&mut ga, b"true");
