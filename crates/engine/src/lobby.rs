@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use undertone_wire::codec;
 use undertone_wire::frame::WriterMark;
 use undertone_wire::frame::{Code, Cursor, Entry, Request};
-use undertone_wire::ids::{Incarnation, LogId};
+use undertone_wire::ids::{EntryId, Incarnation, LogId};
 use undertone_wire::lobby::LobbyKeys;
 use zeroize::Zeroizing;
 
@@ -31,7 +31,8 @@ pub(crate) enum LobbyAsk {
     BoardAppend,
     DoorSubscribe,
     DoorCreate,
-    Knock,
+    /// Which knock.
+    Knock(EntryId),
     SessionCreate,
     WelcomeSubscribe,
     WelcomeCreate,
@@ -233,7 +234,7 @@ impl Lobby {
     pub(crate) fn on_appended(&mut self, cx: &mut Cx<'_>, ask: LobbyAsk) {
         match ask {
             LobbyAsk::BoardAppend => self.on_announced(cx),
-            LobbyAsk::Knock => self.on_knocked(cx),
+            LobbyAsk::Knock(_) => self.door.knocked(),
             LobbyAsk::WelcomeAppend => self.on_welcome_stored(cx),
             _ => {}
         }
@@ -246,7 +247,7 @@ impl Lobby {
             (LobbyAsk::BoardAppend, code) => self.on_announce_refused(cx, code, detail),
             (LobbyAsk::DoorSubscribe, code) => self.on_door_refused(cx, code),
             (LobbyAsk::DoorCreate, Code::Exists) => self.on_door_created(cx),
-            (LobbyAsk::Knock, code) => self.on_knock_refused(cx, code, detail),
+            (LobbyAsk::Knock(id), code) => self.on_knock_refused(cx, &id, code, detail),
             (LobbyAsk::JoinSubscribe, code) => self.on_join_refused(cx, code),
             (LobbyAsk::WelcomeCreate | LobbyAsk::WelcomeAppend, _) => self.drop_plan(cx),
             (LobbyAsk::WelcomeSubscribe, _) => self.next_ticket(cx),

@@ -155,6 +155,8 @@ pub(crate) struct Session {
     sent: BTreeMap<u32, u64>,
     outbox: VecDeque<Draft>,
     staged: Option<Vec<u8>>,
+    /// Whom the own pending commit adds.
+    adding: Vec<LeafIdentity>,
     head: Head,
     window: VecDeque<Hash>,
     previous: BTreeMap<ClientId, Hash>,
@@ -232,6 +234,7 @@ impl Session {
             sent: BTreeMap::new(),
             outbox: VecDeque::new(),
             staged: None,
+            adding: Vec::new(),
             head: row.head,
             window: VecDeque::from([row.head.hash]),
             previous: BTreeMap::new(),

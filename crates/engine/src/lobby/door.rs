@@ -6,6 +6,7 @@ use crate::identity::LeafIdentity;
 use crate::mls::{KeyPackageInfo, Suite, inspect_key_package};
 use crate::outer;
 use minicbor::{Decode, Encode};
+use std::collections::VecDeque;
 use undertone_wire::account::{AccountSecret, Signature};
 use undertone_wire::codec::{self, Blob};
 use undertone_wire::frame::{Code, Cursor, LogTerms, Request, Start, WriterMark};
@@ -25,9 +26,31 @@ pub(super) struct Door {
     pub(super) subscribed: bool,
     pub(super) at_head: bool,
     pub(super) next_number: u64,
+    /// Knocks that were read, the newest last: none is answered twice.
+    pub(super) answered: VecDeque<EntryId>,
 }
 
+/// Knocks remembered: as many as a door holds.
+const MAX_ANSWERED: usize = 1_024;
+
 impl Door {
+    /// One's own knock is at the door.
+    pub(super) fn knocked(&mut self) {
+        self.next_number = self.next_number.max(1).saturating_add(1);
+    }
+
+    /// Whether this knock is read for the first time.
+    pub(super) fn is_new(&mut self, knock: &Knock) -> bool {
+        if self.answered.contains(&knock.random) {
+            return false;
+        }
+        self.answered.push_back(knock.random);
+        if self.answered.len() > MAX_ANSWERED {
+            self.answered.pop_front();
+        }
+        true
+    }
+
     pub(super) fn unlink(&mut self) {
         (self.subscribed, self.at_head) = (false, false);
     }
@@ -49,7 +72,8 @@ impl Door {
         if self.subscribed && cx.core.registered {
             cx.send(Request::Unsubscribe { log: keys.door_log });
         }
-        *self = Self { next_number: self.next_number, ..Self::default() };
+        let answered = std::mem::take(&mut self.answered);
+        *self = Self { next_number: self.next_number, answered, ..Self::default() };
     }
 }
 
@@ -81,7 +105,7 @@ impl Knock {
         keys: &LobbyKeys,
         number: u64,
         key_package: Vec<u8>,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<(EntryId, Vec<u8>)> {
         let inbox = cx.core.identity.inbox.public().ok()?;
         let mut knock = Self {
             number,
@@ -92,7 +116,8 @@ impl Knock {
             signature: Signature([0; 64]),
         };
         knock.signature = knock.sign(&cx.core.identity.account, keys);
-        Some(outer::seal(&keys.door_key, &cx.draw(), AAD, &codec::encode(&knock)))
+        let sealed = outer::seal(&keys.door_key, &cx.draw(), AAD, &codec::encode(&knock));
+        Some((knock.random, sealed))
     }
 
     fn sign(&self, account: &AccountSecret, keys: &LobbyKeys) -> Signature {

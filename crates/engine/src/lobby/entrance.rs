@@ -13,7 +13,7 @@ use crate::session::{LOBBY_PSK, Session};
 use std::collections::{BTreeSet, VecDeque};
 use undertone_wire::codec::Blob;
 use undertone_wire::frame::{Append, Code, Entry, EntryKind, Request, Start, WriterMark};
-use undertone_wire::ids::{Incarnation, LogId, Token};
+use undertone_wire::ids::{EntryId, Incarnation, LogId, Token};
 use zeroize::Zeroizing;
 
 /// A knock that brought nobody in is made again after this long.
@@ -29,6 +29,7 @@ const MAX_TICKETS: usize = 8;
 #[derive(Debug)]
 pub(super) struct Knocking {
     pub(super) number: u64,
+    id: EntryId,
     sealed: Vec<u8>,
     tickets: VecDeque<Ticket>,
     joining: Option<Joining>,
@@ -77,13 +78,16 @@ impl Lobby {
         };
         let made = key_package(&cx.core.provider, suite, signer, &credential, false);
         let Ok(package) = made else { return };
-        let Some(sealed) = Knock::sealed(cx, &self.keys, number, package.clone()) else { return };
+        let Some((id, sealed)) = Knock::sealed(cx, &self.keys, number, package.clone()) else {
+            return;
+        };
         self.row.knock = package;
         self.store(cx);
         let again_at = cx.now.after(KNOCK_AGAIN_MS);
         let tell_at = (!self.told_waiting).then(|| cx.now.after(TELL_WAITING_MS));
         self.knocking = Some(Knocking {
             number,
+            id,
             sealed,
             tickets: VecDeque::new(),
             joining: None,
@@ -113,17 +117,22 @@ impl Lobby {
         let Ok(body) = Blob::new(knocking.sealed.clone()) else { return };
         let (log, token) = (self.keys.door_log, self.keys.door_token.clone());
         let writer_number = self.door.next_number.max(1);
-        lobby_ask(cx, LobbyAsk::Knock, |seq| {
+        lobby_ask(cx, LobbyAsk::Knock(knocking.id), |seq| {
             let kind = EntryKind::Application;
             Request::Append(Append { seq, log, token, writer_number, epoch: 0, kind, body })
         });
     }
 
-    pub(super) fn on_knocked(&mut self, _cx: &mut Cx<'_>) {
-        self.door.next_number = self.door.next_number.max(1).saturating_add(1);
-    }
-
-    pub(super) fn on_knock_refused(&mut self, cx: &mut Cx<'_>, code: Code, detail: u64) {
+    pub(super) fn on_knock_refused(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: &EntryId,
+        code: Code,
+        detail: u64,
+    ) {
+        if self.knocking.as_ref().is_none_or(|knocking| knocking.id != *id) {
+            return;
+        }
         match code {
             Code::Absent => self.create_door(cx),
             Code::OutOfOrder => {

@@ -135,6 +135,9 @@ impl Lobby {
         let Some((knock, leaf, _)) = Knock::open(cx, &self.keys, number, &entry.body) else {
             return;
         };
+        if !self.door.is_new(&knock) {
+            return;
+        }
         match (&self.session, &mut self.knocking) {
             (None, Some(knocking)) => knocking.saw(leaf.client_id),
             (Some(_), _) => self.queue_knock(cx, knock, leaf),
@@ -188,7 +191,8 @@ impl Lobby {
             .map(|(leaf, _)| leaf)
             .collect();
         let joiners = batch.iter().map(|w| (w.leaf.client_id, w.knock.inbox.to_vec())).collect();
-        let Ok((Some(welcome), next)) = session.stage(cx, &add, &remove) else {
+        let adding = batch.iter().map(|w| w.leaf.clone()).collect();
+        let Ok((Some(welcome), next)) = session.stage(cx, &add, &remove, adding) else {
             // One of them cannot be added; nobody of this batch is worth a second try.
             self.waiting.retain(|waiting| !joining.contains(&waiting.leaf.client_id));
             return cx.trouble(Trouble::Unreadable { place: PLACE.to_owned(), cause: "knock" });
@@ -321,7 +325,7 @@ impl Lobby {
         if !self.entered {
             self.entered = true;
             let (open, resumed) = (self.open, self.resumed);
-            if let Some(me) = cx.me() {
+            if let Some(me) = cx.me().filter(|me| cx.core.people.shown(me.client_id)) {
                 cx.news(EventKind::Came(me));
             }
             cx.news(EventKind::LobbyEntered { others, open, resumed });

@@ -68,9 +68,9 @@ impl Session {
         happened
     }
 
-    pub(super) fn leaves(&self) -> Vec<(u32, Vec<u8>)> {
+    pub(super) fn leaves(&self) -> Vec<LeafIdentity> {
         let members = self.group.members().unwrap_or_default();
-        members.into_iter().map(|m| (m.leaf, m.identity.credential)).collect()
+        members.iter().filter_map(|m| LeafIdentity::read(&m.identity.credential)).collect()
     }
 
     pub(super) fn leaf(&self, leaf: u32) -> Option<LeafIdentity> {
@@ -83,8 +83,9 @@ impl Session {
     pub(super) fn committed(
         &mut self,
         cx: &mut Cx<'_>,
-        before: Vec<(u32, Vec<u8>)>,
+        before: Vec<LeafIdentity>,
         by: Option<LeafIdentity>,
+        added: Vec<LeafIdentity>,
     ) -> Vec<Happened> {
         let provider = &cx.core.provider;
         let group = &self.group;
@@ -95,16 +96,13 @@ impl Session {
         self.head = Head::start(self.number, group.epoch(), group.epoch_authenticator());
         self.window = VecDeque::from([self.head.hash]);
         self.staged = None;
+        self.adding.clear();
         cx.send(Request::Advance { log: self.log, token: self.keys.token.clone() });
         self.take_back(cx);
         self.pump(cx);
-        let after = self.leaves();
-        let only_in = |these: &[(u32, Vec<u8>)], those: &[(u32, Vec<u8>)]| {
-            let those: BTreeSet<_> = those.iter().collect();
-            let fresh = these.iter().filter(|leaf| !those.contains(leaf));
-            fresh.filter_map(|(_, credential)| LeafIdentity::read(credential)).collect::<Vec<_>>()
-        };
-        let (added, removed) = (only_in(&after, &before), only_in(&before, &after));
+        let after: BTreeSet<_> = self.leaves().iter().map(|leaf| leaf.client_id).collect();
+        let gone = before.into_iter().filter(|leaf| !after.contains(&leaf.client_id));
+        let removed = gone.collect();
         let Some(by) = by else { return vec![Happened::Broken("committer-unknown")] };
         vec![Happened::Committed { by, added, removed }]
     }
@@ -233,10 +231,12 @@ impl Session {
         }
         let before = self.leaves();
         let by = LeafIdentity::read(&received.renewed.credential);
+        let added = received.adds.iter().filter_map(|add| LeafIdentity::read(&add.credential));
+        let added = added.collect();
         if self.group.merge(&cx.core.provider, received).is_err() {
             return vec![Happened::Broken("merge")];
         }
-        self.committed(cx, before, by)
+        self.committed(cx, before, by, added)
     }
 
     pub(super) fn advance_cursor(&mut self, position: u64, hash: Hash) {

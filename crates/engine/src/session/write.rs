@@ -128,6 +128,7 @@ impl Session {
         cx: &mut Cx<'_>,
         add: &[Vec<u8>],
         remove: &[u32],
+        adding: Vec<LeafIdentity>,
     ) -> Result<(Option<Vec<u8>>, Token), mls::Error> {
         let signer = cx.core.identity.signer(self.group.suite()).ok_or(mls::Error::WrongSigner)?;
         let plan = Plan { add, remove, roster: None, psk: self.psk, aad: b"" };
@@ -136,6 +137,7 @@ impl Session {
         let group = &self.group;
         let next = epoch_keys(&self.log, |l, c, n| group.pending_export(provider, l, c, n))?;
         self.staged = Some(staged.commit);
+        self.adding = adding;
         Ok((staged.welcome, next.token.clone()))
     }
 
@@ -206,7 +208,14 @@ impl Session {
             return vec![Happened::Broken("own-commit-lost")];
         }
         let me = self.leaf(self.group.own_leaf());
-        self.committed(cx, before, me)
+        // After a restart nobody remembers the plan: then who is new is seen by comparing.
+        let known: BTreeSet<_> = before.iter().map(|leaf| leaf.client_id).collect();
+        let mut added = std::mem::take(&mut self.adding);
+        if added.is_empty() {
+            added = self.leaves();
+            added.retain(|leaf| !known.contains(&leaf.client_id));
+        }
+        self.committed(cx, before, me, added)
     }
 
     /// The relay refused an append.
