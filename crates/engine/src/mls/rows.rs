@@ -23,7 +23,9 @@ pub enum StorageError {
     Unsupported,
 }
 
-/// A place in time to which [`Provider::rollback`](super::Provider::rollback) returns. They nest: end the inner one first.
+/// A place in time to which [`Provider::rollback`](super::Provider::rollback) returns.
+///
+/// Savepoints nest: end the inner one first.
 #[must_use = "a savepoint is either rolled back or released"]
 #[derive(Debug)]
 pub struct Savepoint {
