@@ -72,8 +72,12 @@ impl Identity {
 
     /// The credential of one's own leaves in groups of this suite.
     pub(crate) fn credential(&self, suite: Suite, name: &Name) -> Option<Vec<u8>> {
-        let signer = self.signer(suite)?;
-        Some(LeafIdentity::sign(&self.account, self.client_id, name, signer.public()).to_bytes())
+        Some(self.credential_for(self.signer(suite)?.public(), name))
+    }
+
+    /// The credential that certifies one MLS signature key.
+    pub(crate) fn credential_for(&self, leaf_key: &[u8], name: &Name) -> Vec<u8> {
+        LeafIdentity::sign(&self.account, self.client_id, name, leaf_key).to_bytes()
     }
 }
 

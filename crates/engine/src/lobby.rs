@@ -4,6 +4,7 @@ mod board;
 mod door;
 mod entrance;
 mod hall;
+mod judge;
 
 use crate::api::{CommandError, Conversation, EventKind, Trouble};
 use crate::content::Kind;

@@ -1,12 +1,13 @@
 //! Being in: letting others in, many in one commit and the Welcome first, and talking.
 
 use super::door::Knock;
+use super::judge::{judge, leaves};
 use super::{Lobby, LobbyAsk, PLACE, lobby_ask};
 use crate::api::{Conversation, EventKind, Message, NotSent, Trouble};
 use crate::content::{Content, Kind};
 use crate::core::{Ask, Cx};
 use crate::identity::LeafIdentity;
-use crate::mls::{Group, MAX_ADDS, Received};
+use crate::mls::{Group, MAX_ADDS};
 use crate::notes::{Body, Note, Ticket, delivery};
 use crate::outer;
 use crate::session::{Happened, Reading, Session};
@@ -81,45 +82,6 @@ pub(super) fn is_member(session: &Session, id: &ClientId) -> bool {
 
 pub(super) fn is_alone(session: &Session) -> bool {
     session.group.members().is_ok_and(|members| members.len() <= 1)
-}
-
-fn leaves(group: &Group) -> Vec<(u32, LeafIdentity)> {
-    let members = group.members().unwrap_or_default();
-    let read = |m: crate::mls::Member| Some((m.leaf, LeafIdentity::read(&m.identity.credential)?));
-    members.into_iter().filter_map(read).collect()
-}
-
-/// What a commit in the lobby may do: add accounts that prove themselves, and take out a leaf only
-/// where its own account comes in again. Nobody decides here by a clock or by what he alone knows.
-fn judge(group: &Group, received: &Received) -> Result<(), &'static str> {
-    if received.roster.is_some() {
-        return Err("roster-changed");
-    }
-    let renewed =
-        LeafIdentity::verify(&received.renewed.credential, &received.renewed.signature_key)
-            .map_err(|_| "leaf-signature")?;
-    let before = leaves(group);
-    let committer = before.iter().find(|(leaf, _)| *leaf == received.committer);
-    if committer.is_none_or(|(_, leaf)| leaf.client_id != renewed.client_id) {
-        return Err("committer-changed");
-    }
-    let mut added = Vec::new();
-    for identity in &received.adds {
-        let leaf = LeafIdentity::verify(&identity.credential, &identity.signature_key)
-            .map_err(|_| "leaf-signature")?;
-        added.push(leaf);
-    }
-    let removed: Vec<_> =
-        before.iter().filter(|(leaf, _)| received.removes.contains(leaf)).collect();
-    let back = |gone: &LeafIdentity| {
-        added.iter().any(|leaf| leaf.client_id == gone.client_id && leaf.account == gone.account)
-    };
-    if !removed.iter().all(|(_, gone)| back(gone)) {
-        return Err("removed-without-right");
-    }
-    let stays = before.iter().filter(|(leaf, _)| !received.removes.contains(leaf));
-    let mut ids: HashSet<_> = stays.map(|(_, leaf)| leaf.client_id).collect();
-    if added.iter().all(|leaf| ids.insert(leaf.client_id)) { Ok(()) } else { Err("member-twice") }
 }
 
 impl Lobby {
