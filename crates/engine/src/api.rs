@@ -55,11 +55,11 @@ pub enum Command {
     Decline(Option<Who>),
     /// Ends a direct chat.
     End(Who),
-    /// Asks which member is meant; answered by [`Event::Resolved`].
+    /// Asks which member is meant; answered by [`EventKind::Resolved`].
     Resolve(Who),
-    /// Asks who is online; answered by [`Event::Members`].
+    /// Asks who is online; answered by [`EventKind::Members`].
     List,
-    /// Asks for the chats there are; answered by [`Event::Chats`].
+    /// Asks for the chats there are; answered by [`EventKind::Chats`].
     Chats,
 }
 
