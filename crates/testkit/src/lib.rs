@@ -2,6 +2,15 @@
 //! and the built binary behind pipes and pseudo-terminals.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
+#![allow(clippy::print_stderr, reason = "a failed test says what its programs wrote")]
 #![allow(missing_docs, reason = "the scenes are read where they are used")]
 
+pub mod false_relay;
+pub mod peer;
+pub mod process;
+pub mod proxy;
+pub mod pty;
+pub mod scene;
+pub mod scratch;
+pub mod transcript;
 pub mod world;

@@ -90,7 +90,8 @@ impl Program {
     /// That no line of output so far is like this.
     #[track_caller]
     pub fn never_said(&self, pattern: &str) {
-        let said = self.out.lines().into_iter().find(|line| crate::transcript::matches(pattern, line));
+        let said =
+            self.out.lines().into_iter().find(|line| crate::transcript::matches(pattern, line));
         if let Some(line) = said {
             self.fail(&format!("it said `{line}`"));
         }

@@ -178,7 +178,10 @@ mod tests {
     fn a_star_stands_for_anything() {
         assert!(matches("Bob joined the chat", "Bob joined the chat"));
         assert!(!matches("Bob joined", "Bob joined the chat"));
-        assert!(matches("Welcome, * (*). 1 other online.*", "Welcome, A (7c0e…). 1 other online. x"));
+        assert!(matches(
+            "Welcome, * (*). 1 other online.*",
+            "Welcome, A (7c0e…). 1 other online. x"
+        ));
         assert!(!matches("*a*b", "b a"));
         assert!(matches("*", ""));
         assert!(!matches("a*a", "a"));
