@@ -5,7 +5,7 @@
 //! Both go through [`Reader::open_next`]: whoever has no token for an epoch stops before it.
 
 use super::batch::Accepted;
-use super::facts::{Epoch, Facts, Note, same};
+use super::facts::{Facts, Note, same};
 use super::flow::Flow;
 use super::state::{Log, Record};
 use super::{Asked, Asker, Shared};
@@ -62,11 +62,12 @@ enum Place {
     Stalled,
 }
 
+/// An acknowledgement that is owed.
 #[derive(Debug)]
-struct Own {
-    seq: u32,
-    position: u64,
-    time: u64,
+pub(super) struct Own {
+    pub(super) seq: u32,
+    pub(super) position: u64,
+    pub(super) time: u64,
 }
 
 #[derive(Debug)]
@@ -158,7 +159,9 @@ impl Log {
         ctx.seen(Seen::Subscribed { connection: conn.0, log: id });
     }
 
-    /// A reader presents another token.
+    /// A reader presents another token. One that opens an epoch which is there is used at once, one
+    /// that opens nothing new is not needed; any other may be for the next commit, unless the
+    /// reader waits for one that is there.
     pub(super) fn advance(
         &mut self,
         id: LogId,
@@ -169,23 +172,24 @@ impl Log {
     ) {
         let head = self.head;
         let Some(reader) = self.readers.get_mut(&conn) else { return };
-        if reader.place != Place::Paused {
-            reader.ahead = Some(token);
-            return;
-        }
         let Record::Known(facts) = &self.record else {
             reader.ahead = Some(token);
             return;
         };
-        let durable = |epoch: &&Epoch| epoch.opened <= head && epoch.number > reader.epoch;
-        let opened = facts.opened_by(&token).rev().find(durable).map(|epoch| epoch.number);
-        match opened {
-            Some(epoch) => {
-                reader.epoch = epoch;
+        let newest = facts.opened_by(&token).next_back();
+        match newest {
+            Some(epoch) if epoch.number <= reader.epoch => {}
+            Some(epoch) if epoch.opened <= head => {
+                reader.epoch = epoch.number;
                 reader.token = token;
-                self.go_on(id, conn, shared, ctx);
+                if reader.place == Place::Paused {
+                    self.go_on(id, conn, shared, ctx);
+                }
             }
-            None => self.dismiss(id, conn, Code::TokenUnknown, &mut shared.flow, ctx),
+            None if reader.place == Place::Paused => {
+                self.dismiss(id, conn, Code::TokenUnknown, &mut shared.flow, ctx);
+            }
+            _ => reader.ahead = Some(token),
         }
     }
 
@@ -382,15 +386,7 @@ impl Log {
         let live = self.live_readers();
         ctx.fan_out(live, Some(author), accepted.frame.clone());
         let own = Own { seq, position: accepted.position, time: accepted.time };
-        match self.readers.get_mut(&author) {
-            Some(reader) if reader.place != Place::Live && reader.next <= own.position => {
-                reader.own.push_back(own);
-                if reader.own.len() > MAX_WAITING {
-                    self.dismiss(id, author, Code::SlowReader, &mut shared.flow, ctx);
-                }
-            }
-            _ => ctx.send(author, &own.reply(id)),
-        }
+        self.acknowledge(id, author, own, &mut shared.flow, ctx);
         ctx.seen(Seen::Appended {
             connection: author.0,
             log: id,
@@ -406,6 +402,27 @@ impl Log {
                 self.ended = true;
                 self.dismiss_live(id, &mut shared.flow, ctx);
             }
+        }
+    }
+
+    /// Tells an author where its entry is, in the entry's place if its stream has yet to come there.
+    pub(super) fn acknowledge(
+        &mut self,
+        id: LogId,
+        author: ConnId,
+        own: Own,
+        flow: &mut Flow,
+        ctx: &mut Context<'_>,
+    ) {
+        let behind =
+            |reader: &&mut Reader| reader.place != Place::Live && reader.next <= own.position;
+        let Some(reader) = self.readers.get_mut(&author).filter(behind) else {
+            return ctx.send(author, &own.reply(id));
+        };
+        let at = reader.own.partition_point(|other| other.position <= own.position);
+        reader.own.insert(at, own);
+        if reader.own.len() > MAX_WAITING {
+            self.dismiss(id, author, Code::SlowReader, flow, ctx);
         }
     }
 

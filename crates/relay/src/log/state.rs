@@ -3,7 +3,7 @@
 use super::batch::{Batch, Verdict, Waiting};
 use super::facts::{Facts, Unreadable};
 use super::flow::Flow;
-use super::readers::{Join, Reader};
+use super::readers::{Join, Own, Reader};
 use super::sweep::Sweep;
 use super::{Asked, Shared};
 use crate::context::{Context, Part};
@@ -12,7 +12,7 @@ use crate::limits::MAX_TRIES;
 use crate::store::{Operation, Outcome, StoreKey};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use undertone_wire::frame::{Code, Reply, Seen};
+use undertone_wire::frame::{Code, Seen};
 use undertone_wire::ids::LogId;
 
 #[derive(Debug, Default)]
@@ -241,7 +241,7 @@ impl Log {
                 self.announce(id, conn, seq, &accepted, shared, ctx);
             }
             Verdict::Again { position, time } => {
-                ctx.send(conn, &Reply::Appended { seq, log: id, position, time });
+                self.acknowledge(id, conn, Own { seq, position, time }, &mut shared.flow, ctx);
             }
             Verdict::Trimmed { position } => {
                 ctx.done(conn, seq);

@@ -111,15 +111,15 @@ impl Log {
             entries.iter().map_while(|entry| leaves(entry, facts, ctx.now.mono_ms)).collect();
         let stays = entries.get(gone.len()).and_then(|entry| Note::read(&entry.note).ok());
         let more = gone.len() == all && !end;
+        self.sweep.due |= more;
+        if let Some(note) = stays {
+            self.expire_later(id, Some(note.taken_ms), shared, ctx);
+        }
         if gone.is_empty() {
             self.sweep.gave_way.clear();
         } else {
             self.sweep.stage = Stage::Writing;
             self.queue.push_back(Waiting::Sweep(Gone { entries: gone }));
-        }
-        self.sweep.due |= more;
-        if !more {
-            self.expire_later(id, stays.map(|note| note.taken_ms), shared, ctx);
         }
     }
 

@@ -267,6 +267,20 @@ fn who_was_removed_cannot_read_on() {
 }
 
 #[test]
+fn a_cursor_at_the_head_with_an_old_token_reads_nothing_new() {
+    let (mut world, writer, crowd) = readers(1);
+    world.append(writer, commit(1, 0));
+    world.append(writer, text(2, 1, "a"));
+    let head = world.cursor(writer, log(1), 1, 2);
+    world.subscribe(crowd[0], log(1), 0, Start::After(head));
+    assert_eq!(story(&world.heard(crowd[0])), "S2 H2");
+    world.append(writer, text(3, 1, "secret"));
+    assert_eq!(story(&world.heard(crowd[0])), "");
+    world.advance(crowd[0], log(1), 1);
+    assert_eq!(story(&world.heard(crowd[0])), "E3");
+}
+
+#[test]
 fn who_joins_begins_right_after_the_commit_that_let_it_in() {
     let (mut world, writer, crowd) = readers(1);
     world.append(writer, text(1, 0, "before"));
