@@ -288,6 +288,16 @@ impl World {
         panic!("the world did not come to rest");
     }
 
+    /// At most this many deliveries, then time passes.
+    pub fn run_some(&mut self, deliveries: usize, ms: u64) {
+        for _ in 0..deliveries {
+            self.deliver_one();
+        }
+        let to = self.now.mono_ms + ms;
+        self.advance(to);
+        self.tick_due();
+    }
+
     /// Until everything that a person would not wait long for has happened.
     pub fn run(&mut self) {
         self.run_for(5_000);
