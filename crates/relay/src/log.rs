@@ -139,7 +139,7 @@ impl LogShard {
         ctx: &mut Context<'_>,
     ) {
         if let Some(log) = self.logs.get_mut(&append.log) {
-            log.refused(append.log, conn, &mut self.shared.flow);
+            log.refuse_from(append.log, conn, append.writer_number, &mut self.shared.flow);
         }
         ctx.refuse(conn, append.seq, code, 0);
     }
@@ -242,10 +242,12 @@ impl LogShard {
     fn enqueue(&mut self, id: LogId, waiting: Waiting, ctx: &mut Context<'_>) {
         let Some((conn, seq)) = waiting.asked_by() else { return };
         if !self.shared.flow.wait(conn, waiting.size()) {
-            if let (Waiting::Append { .. }, Some(log)) = (&waiting, self.logs.get_mut(&id)) {
-                log.refused(id, conn, &mut self.shared.flow);
-            }
-            return ctx.refuse(conn, seq, Code::RateLimited, 0);
+            return match &waiting {
+                Waiting::Append { append, .. } => {
+                    self.refuse_append(conn, append, Code::RateLimited, ctx);
+                }
+                _ => ctx.refuse(conn, seq, Code::RateLimited, 0),
+            };
         }
         self.log(id).queue.push_back(waiting);
         self.settle(id, ctx);

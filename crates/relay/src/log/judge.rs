@@ -29,14 +29,14 @@ pub(super) struct Place {
 pub(super) type GaveWay = Option<Live>;
 
 impl Facts {
-    /// Judges by order alone; quotas come after. `follows`: an earlier append of this connection
-    /// was refused, and none with the expected number came since.
+    /// Judges by order alone; quotas come after. `refused`: the number of an earlier append of this
+    /// connection that was refused and did not come again.
     pub(super) fn judge(
         &self,
         append: &Append,
         writer: &Hash,
         hash: &Hash,
-        follows: bool,
+        refused: Option<u64>,
     ) -> Judgement {
         let mark = self.marks.get(writer);
         // What was accepted once is acknowledged whatever has happened since.
@@ -52,8 +52,8 @@ impl Facts {
         let expected = mark.map_or(0, |mark| mark.number).saturating_add(1);
         if !opens {
             Judgement::Refuse(Code::TokenUnknown, 0)
-        } else if append.writer_number != expected && follows {
-            Judgement::Refuse(Code::Follows, expected)
+        } else if refused.is_some_and(|number| append.writer_number > number) {
+            Judgement::Refuse(Code::Follows, 0)
         } else if append.writer_number != expected {
             Judgement::Refuse(Code::OutOfOrder, expected)
         } else if self.header.ended {

@@ -10,7 +10,7 @@ use crate::context::{Context, Part};
 use crate::input::ConnId;
 use crate::limits::MAX_TRIES;
 use crate::store::{Operation, Outcome, StoreKey};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use undertone_wire::frame::{Code, Seen};
 use undertone_wire::ids::LogId;
@@ -31,8 +31,9 @@ pub(super) struct Log {
     pub(super) readers: BTreeMap<ConnId, Reader>,
     /// The readers at the head; made again when it has changed.
     pub(super) live: Option<Arc<[ConnId]>>,
-    /// Connections of which an append was refused.
-    follows: BTreeSet<ConnId>,
+    /// Connections of which an append was refused, and the number that is expected again: what was
+    /// sent behind it must not overtake it.
+    refused: BTreeMap<ConnId, u64>,
     pub(super) sweep: Sweep,
 }
 
@@ -53,7 +54,7 @@ impl Log {
             && self.joins.is_empty()
             && self.in_flight.is_none()
             && self.readers.is_empty()
-            && self.follows.is_empty()
+            && self.refused.is_empty()
             && !matches!(self.record, Record::Reading)
             && self.sweep.is_idle()
     }
@@ -128,7 +129,8 @@ impl Log {
             self.catch_up_with_record(id, shared, ctx);
         } else {
             self.record = Record::Unread;
-            self.fail_all(Code::StoreFailed, id, shared, ctx);
+            self.fail_joins(id, &mut shared.flow, ctx);
+            self.fail_queue(id, shared, ctx);
             self.dismiss_all(id, Code::StoreFailed, &mut shared.flow, ctx);
         }
     }
@@ -171,19 +173,26 @@ impl Log {
                 self.record = Record::Unread;
                 self.conflicts = 0;
                 self.take_back(batch, shared);
-                self.fail_all(Code::StoreFailed, id, shared, ctx);
+                self.fail_queue(id, shared, ctx);
             }
         }
     }
 
-    /// Refuses everything that waits.
-    fn fail_all(&mut self, code: Code, id: LogId, shared: &mut Shared, ctx: &mut Context<'_>) {
+    /// Refuses every subscription that waits.
+    fn fail_joins(&mut self, id: LogId, flow: &mut Flow, ctx: &mut Context<'_>) {
         for join in std::mem::take(&mut self.joins) {
-            shared.flow.unsubscribe(join.asker.conn, id);
-            ctx.refuse(join.asker.conn, join.seq, code, 0);
+            flow.unsubscribe(join.asker.conn, id);
+            ctx.refuse(join.asker.conn, join.seq, Code::StoreFailed, 0);
         }
+    }
+
+    /// Refuses every change that waits. What happened all the same is found out by reading.
+    fn fail_queue(&mut self, id: LogId, shared: &mut Shared, ctx: &mut Context<'_>) {
         for waiting in std::mem::take(&mut self.queue) {
-            self.answer(id, waiting, Verdict::Refused(code, 0), shared, ctx);
+            if let Waiting::Append { asker, append } = &waiting {
+                self.refuse_from(id, asker.conn, append.writer_number, &mut shared.flow);
+            }
+            self.answer(id, waiting, Verdict::Refused(Code::StoreFailed, 0), shared, ctx);
         }
         self.sweep = Sweep::default();
     }
@@ -252,27 +261,36 @@ impl Log {
         }
     }
 
-    /// Remembers that an append of a connection was refused: what it sent behind that one is
-    /// refused, too, until the number that is expected comes.
-    pub(super) fn refused(&mut self, id: LogId, conn: ConnId, flow: &mut Flow) {
-        if self.facts().is_some() && flow.refused(conn, id) {
-            self.follows.insert(conn);
+    /// Remembers that an append was refused: what its connection sent behind it is refused, too,
+    /// until its number comes again.
+    pub(super) fn refuse_from(&mut self, id: LogId, conn: ConnId, number: u64, flow: &mut Flow) {
+        if !matches!(self.record, Record::Absent) && flow.refused(conn, id) {
+            let from = self.refused.entry(conn).or_insert(number);
+            *from = number.min(*from);
         }
     }
 
-    pub(super) fn was_refused(&self, conn: ConnId) -> bool {
-        self.follows.contains(&conn)
+    /// Nothing is in doubt up to a number: what comes with it is judged.
+    pub(super) fn expect(&mut self, conn: ConnId, number: u64) {
+        if let Some(from) = self.refused.get_mut(&conn) {
+            *from = number;
+        }
     }
 
-    pub(super) fn forgive(&mut self, id: LogId, conn: ConnId, flow: &mut Flow) {
-        if self.follows.remove(&conn) {
+    pub(super) fn refused_from(&self, conn: ConnId) -> Option<u64> {
+        self.refused.get(&conn).copied()
+    }
+
+    pub(super) fn forgive(&mut self, id: LogId, conn: ConnId, number: u64, flow: &mut Flow) {
+        if self.refused.get(&conn).is_some_and(|from| *from <= number) {
+            self.refused.remove(&conn);
             flow.forgiven(conn, id);
         }
     }
 
     /// A connection is gone.
     pub(super) fn forget(&mut self, conn: ConnId) {
-        self.follows.remove(&conn);
+        self.refused.remove(&conn);
         self.joins.retain(|join| join.asker.conn != conn);
         if self.readers.remove(&conn).is_some() {
             self.live = None;

@@ -74,10 +74,19 @@ impl Log {
         ctx: &mut Context<'_>,
     ) -> Result<Verdict, Refusal> {
         let verdict = self.weigh(asker, append, batch, shared, ctx);
+        let (conn, number) = (asker.conn, append.writer_number);
         match verdict {
-            Ok(Verdict::Appended(_)) => self.forgive(append.log, asker.conn, &mut shared.flow),
-            Err(_) => self.refused(append.log, asker.conn, &mut shared.flow),
-            Ok(_) => {}
+            Ok(_) => self.forgive(append.log, conn, number, &mut shared.flow),
+            Err((Code::Follows | Code::Absent, _)) => {}
+            Err((Code::OutOfOrder, expected)) => {
+                self.refuse_from(append.log, conn, expected, &mut shared.flow);
+                self.expect(conn, expected);
+            }
+            Err((Code::Conflict, _)) => {
+                self.refuse_from(append.log, conn, number, &mut shared.flow);
+                self.expect(conn, number.saturating_add(1));
+            }
+            Err(_) => self.refuse_from(append.log, conn, number, &mut shared.flow),
         }
         verdict
     }
@@ -90,11 +99,11 @@ impl Log {
         shared: &mut Shared,
         ctx: &mut Context<'_>,
     ) -> Result<Verdict, Refusal> {
-        let follows = self.was_refused(asker.conn);
+        let refused = self.refused_from(asker.conn);
         let facts = self.facts_mut().ok_or((Code::Absent, 0))?;
         let writer = asker.member.writer;
         let hash = append.hash();
-        match facts.judge(append, &writer, &hash, follows) {
+        match facts.judge(append, &writer, &hash, refused) {
             Judgement::Accept => {}
             Judgement::Again { position, time } => return Ok(Verdict::Again { position, time }),
             Judgement::Refuse(code, detail) => return Err((code, detail)),

@@ -210,6 +210,11 @@ impl World {
         self.seq
     }
 
+    /// What [`World::seq`] will be.
+    pub(crate) fn next_seq(&self) -> u32 {
+        self.seq + 1
+    }
+
     /// What a connection heard since it was last asked.
     pub(crate) fn heard(&mut self, conn: ConnId) -> Vec<Reply> {
         self.heard.remove(&conn).unwrap_or_default()

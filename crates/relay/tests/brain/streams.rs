@@ -3,13 +3,13 @@
 
 use crate::harness::{World, commit, log, story, terms, text};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use undertone_relay::store::{
     Operation, Outcome, RequestId, Store, StoreKey, StoreReply, StoreRequest,
 };
 use undertone_relay::{ConnId, Input};
-use undertone_wire::codec;
-use undertone_wire::frame::{Code, Entry, EntryKind, Reply, Request, Start};
+use undertone_wire::codec::{self, Blob};
+use undertone_wire::frame::{Append, Code, Entry, EntryKind, Reply, Request, Start};
 
 const PEOPLE: usize = 4;
 
@@ -23,6 +23,8 @@ enum Move {
     Unsubscribe(usize),
     /// The store carries out its oldest request.
     Execute,
+    /// It says that its oldest request failed; a write may have happened all the same.
+    Fail(bool),
     /// One of its replies arrives.
     Reply(usize),
     Drain,
@@ -36,6 +38,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         2 => who.clone().prop_map(Move::Subscribe),
         1 => who.prop_map(Move::Unsubscribe),
         6 => Just(Move::Execute),
+        1 => any::<bool>().prop_map(Move::Fail),
         6 => (0..8_usize).prop_map(Move::Reply),
         1 => Just(Move::Drain),
     ];
@@ -56,8 +59,15 @@ struct Known {
     /// The positions of the current subscription, in order.
     stream: Vec<u64>,
     at_head: bool,
+    /// What it sent, by the request's number.
+    sent: BTreeMap<u32, u64>,
     /// All positions that were acknowledged to it.
     acknowledged: BTreeSet<u64>,
+}
+
+/// Two of these fill a page, eleven what a connection may have ahead.
+fn large(number: u64, epoch: u64) -> Append {
+    Append { body: Blob::new(vec![1; 100 << 10]).unwrap(), ..text(number, epoch, "") }
 }
 
 struct Scene {
@@ -95,6 +105,7 @@ impl Scene {
                 self.world.frame(self.conns[who], Request::Unsubscribe { log: log(1) });
             }
             Move::Execute => self.execute(),
+            Move::Fail(happens) => self.fail(happens),
             Move::Reply(which) => self.reply(which),
             Move::Drain => self.drain(),
         }
@@ -106,6 +117,20 @@ impl Scene {
             let reply = self.world.execute(request);
             self.replies.push(reply);
         }
+    }
+
+    fn fail(&mut self, happens: bool) {
+        let write =
+            |request: &StoreRequest| matches!(request.operation, Operation::CompareAppend(_));
+        if self.world.waiting.front().is_none_or(|request| !write(request)) {
+            return;
+        }
+        let Some(request) = self.world.waiting.pop_front() else { return };
+        let (id, key) = (request.id, request.key);
+        if happens {
+            self.world.execute(request);
+        }
+        self.replies.push(StoreReply { id, key, outcome: Outcome::Failed });
     }
 
     fn reply(&mut self, which: usize) {
@@ -123,8 +148,10 @@ impl Scene {
 
     fn append(&mut self, who: usize, ends: bool) {
         let Known { next, epoch, .. } = self.known[who];
-        let append = if ends { commit(next, epoch) } else { text(next, epoch, "a") };
+        let append = if ends { commit(next, epoch) } else { large(next, epoch) };
         self.known[who].next += 1;
+        let seq = self.world.next_seq();
+        self.known[who].sent.insert(seq, next);
         self.world.push(self.conns[who], append);
     }
 
@@ -168,10 +195,16 @@ impl Scene {
                 assert_eq!(known.stream.last().copied().unwrap_or(0), *position);
             }
             // Go back N, in the epoch that the log is in.
-            Reply::Refused { code, detail, .. } => match code {
-                Code::Stale => known.epoch = known.epoch.max(*detail),
-                Code::OutOfOrder | Code::Follows => known.next = *detail,
-                Code::TokenUnknown => {}
+            Reply::Refused { seq, code, detail } => match code {
+                Code::StoreFailed => known.next = known.next.min(known.sent[seq]),
+                Code::Stale => {
+                    known.epoch = known.epoch.max(*detail);
+                    known.next = known.next.min(known.sent[seq]);
+                }
+                Code::OutOfOrder => known.next = *detail,
+                // What was refused before it says where to go back to.
+                Code::Follows => {}
+                Code::TokenUnknown => known.next = known.next.min(known.sent[seq]),
                 // It guessed a number that another content had.
                 Code::Conflict => known.next += 1,
                 other => panic!("refused: {other:?}"),
