@@ -1,6 +1,6 @@
 //! What a shell gives an engine and gets from it: plain data.
 
-use undertone_wire::account::Fingerprint;
+use undertone_wire::account::{AccountKey, Fingerprint};
 use undertone_wire::frame::{Code, Reply, Request};
 use undertone_wire::ids::{ClientId, EntryId, LinkKey};
 use undertone_wire::name::Name;
@@ -57,6 +57,9 @@ pub enum Command {
     End(Who),
     /// Asks which member is meant; answered by [`EventKind::Resolved`].
     Resolve(Who),
+    /// Asks for a member's account key, from the member's own signed card; answered by
+    /// [`EventKind::Key`].
+    Key(Who),
     /// Asks who is online; answered by [`EventKind::Members`].
     List,
     /// Asks for the chats there are; answered by [`EventKind::Chats`].
@@ -233,6 +236,13 @@ pub enum EventKind {
     NoLongerMember(Person),
     /// To [`Command::Resolve`].
     Resolved(Person),
+    /// To [`Command::Key`].
+    Key {
+        /// Whose.
+        who: Person,
+        /// The account's key.
+        key: AccountKey,
+    },
     /// To [`Command::List`]: who is online, oneself not included.
     Members(Vec<Person>),
     /// To [`Command::Chats`].

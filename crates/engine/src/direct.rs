@@ -46,6 +46,7 @@ pub(crate) struct Wanted {
 pub(crate) enum Then {
     Talk(Option<String>),
     Tell,
+    TellKey,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

@@ -411,6 +411,7 @@ impl Hands<'_, '_> {
                 self.chats.end(self.cx, &peer)
             }
             Command::Resolve(who) => self.find(who, Then::Tell),
+            Command::Key(who) => self.find(who, Then::TellKey),
             Command::List => {
                 self.list();
                 Ok(())
@@ -461,12 +462,13 @@ impl Hands<'_, '_> {
         {
             return Err(CommandError::Yourself);
         }
-        if let Some(peer) = self.cx.core.people.resolve(&who)? {
-            return self.found(peer, then);
-        }
-        let wire = match ClientId::parse(&who.0) {
-            Some(id) => WireWho::Id(id),
-            None => WireWho::Name(
+        let here = self.cx.core.people.resolve(&who)?;
+        let wire = match (here, ClientId::parse(&who.0)) {
+            // A key is always read from the card.
+            (Some(peer), _) if then == Then::TellKey => WireWho::Id(peer),
+            (Some(peer), _) => return self.found(peer, then),
+            (None, Some(id)) => WireWho::Id(id),
+            (None, None) => WireWho::Name(
                 member_name(&who.0).ok_or_else(|| CommandError::UnknownMember(who.0.clone()))?,
             ),
         };
@@ -479,7 +481,7 @@ impl Hands<'_, '_> {
         let unknown = || CommandError::UnknownMember(peer.to_string());
         let person = self.cx.core.people.person(&peer, None).ok_or_else(unknown)?;
         match then {
-            Then::Tell => {
+            Then::Tell | Then::TellKey => {
                 self.cx.event(EventKind::Resolved(person));
                 Ok(())
             }
@@ -680,8 +682,10 @@ impl Hands<'_, '_> {
         card: Option<undertone_wire::account::Card>,
     ) -> Result<(), CommandError> {
         let card = card.ok_or_else(|| CommandError::UnknownMember(wanted.who.0.clone()))?;
+        let here = self.cx.core.people.resolve(&wanted.who).ok().flatten();
         let meant = card.client_id.to_string() == wanted.who.0.to_ascii_lowercase()
-            || names(&wanted.who.0, &card.name);
+            || names(&wanted.who.0, &card.name)
+            || here == Some(card.client_id);
         if card.verify().is_err() || !meant {
             let name = card.name.as_str().to_owned();
             self.cx.trouble(Trouble::BadSignature { name });
@@ -689,6 +693,11 @@ impl Hands<'_, '_> {
         }
         if !self.cx.meet(card.client_id, &card.name, &card.account) {
             return Err(CommandError::UnknownMember(wanted.who.0));
+        }
+        if wanted.then == Then::TellKey {
+            let who = self.cx.person(&card.client_id, &card.name);
+            self.cx.event(EventKind::Key { who, key: card.account });
+            return Ok(());
         }
         self.found(card.client_id, wanted.then)
     }

@@ -63,6 +63,15 @@ impl fmt::Debug for Signature {
 }
 
 impl AccountKey {
+    /// The algorithm's name and the key's bytes.
+    #[must_use]
+    pub fn parts(&self) -> (&'static str, &[u8]) {
+        match self {
+            Self::Ed25519(key) => ("ed25519", &key.0),
+            Self::EcdsaP256(key) => ("p256", &key.0),
+        }
+    }
+
     /// SHA-256 over algorithm and key; people compare [`Fingerprint`]s of it.
     #[must_use]
     pub fn hash(&self) -> Hash {

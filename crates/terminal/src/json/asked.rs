@@ -1,0 +1,105 @@
+//! Lines of a program become verbs.
+
+use crate::report::Report;
+use serde_json::{Map, Value};
+use undertone_engine::api::Who;
+use undertone_wire::name::Name;
+
+/// What a program calls one of its lines; the answer carries it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Id {
+    Number(u64),
+    Text(String),
+}
+
+/// Letters of the longest id.
+const MAX_ID: usize = 128;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) id: Option<Id>,
+    pub(super) verb: Verb,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// The first line: the version.
+    Version,
+    Hello,
+    Register(Name),
+    GetPubkey(Who),
+    UserList,
+    RelayLobby(String),
+    RelayTo(Who, String),
+    ChatRequest(Who, Option<String>),
+    ChatResponse(Option<Who>, bool),
+    ChatTerminate(Who),
+    Bye,
+}
+
+/// Reads one line. Unknown fields are ignored, unknown types are an error.
+pub(super) fn read(line: &str) -> Result<Asked, (Option<Id>, Report)> {
+    let wrong = |error: &str| Report::command(error, "see docs/json.md; the line was not sent");
+    let value: Value =
+        serde_json::from_str(line).map_err(|_| (None, wrong("the line is not JSON")))?;
+    let Value::Object(fields) = value else {
+        return Err((None, wrong("the line is not a JSON object")));
+    };
+    let id = id_of(&fields).map_err(|error| (None, wrong(error)))?;
+    match verb(&fields) {
+        Ok(verb) => Ok(Asked { id, verb }),
+        Err(report) => Err((id, report)),
+    }
+}
+
+fn id_of(fields: &Map<String, Value>) -> Result<Option<Id>, &'static str> {
+    match fields.get("id") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.len() <= MAX_ID => Ok(Some(Id::Text(text.clone()))),
+        Some(value) => {
+            let wrong = "an id is a whole number, or a text of at most 128 bytes";
+            value.as_u64().map(|number| Some(Id::Number(number))).ok_or(wrong)
+        }
+    }
+}
+
+fn verb(fields: &Map<String, Value>) -> Result<Verb, Report> {
+    let wrong = |error: String| Report::command(error, "see docs/json.md; the line was not sent");
+    let Some(kind) = fields.get("type") else {
+        return match fields.get("v").and_then(Value::as_u64) {
+            Some(super::VERSION) => Ok(Verb::Version),
+            Some(_) => Err(wrong("this program speaks version 1 of these lines".to_owned())),
+            None => Err(wrong("the line has no type".to_owned())),
+        };
+    };
+    let text = |key: &str| fields.get(key).and_then(Value::as_str).map(str::to_owned);
+    let needs =
+        |key: &str| text(key).ok_or_else(|| wrong(format!("the line needs a text `{key}`")));
+    let who = |key: &str| needs(key).map(Who);
+    match kind.as_str().unwrap_or_default() {
+        "hello" => Ok(Verb::Hello),
+        "bye" => Ok(Verb::Bye),
+        "user_list" => Ok(Verb::UserList),
+        "register" => {
+            let name = needs("name")?;
+            Name::parse(&name).map(Verb::Register).map_err(|error| Report::name(&name, error))
+        }
+        "get_pubkey" => Ok(Verb::GetPubkey(who("who")?)),
+        "relay" => {
+            let body = needs("text")?;
+            match text("to") {
+                Some(to) if to != "lobby" => Ok(Verb::RelayTo(Who(to), body)),
+                _ => Ok(Verb::RelayLobby(body)),
+            }
+        }
+        "chat_request" => Ok(Verb::ChatRequest(who("to")?, text("text"))),
+        "chat_response" => {
+            let accept = fields.get("accept").and_then(Value::as_bool);
+            let accept =
+                accept.ok_or_else(|| wrong("the line needs `accept`: true or false".into()))?;
+            Ok(Verb::ChatResponse(text("to").map(Who), accept))
+        }
+        "chat_terminate" => Ok(Verb::ChatTerminate(who("to")?)),
+        _ => Err(wrong("this type of line is not known".to_owned())),
+    }
+}

@@ -1,0 +1,128 @@
+//! What happens becomes objects.
+
+use super::asked::Id;
+use serde_json::{Value, json};
+use undertone_engine::EventKind;
+use undertone_engine::api::{Conversation, Ended, Person};
+
+/// Adds the id of the line that is answered.
+pub(super) fn with_id(mut object: Value, id: Option<&Id>) -> Value {
+    if let (Some(fields), Some(id)) = (object.as_object_mut(), id) {
+        let id = match id {
+            Id::Number(number) => json!(number),
+            Id::Text(text) => json!(text),
+        };
+        fields.insert("id".to_owned(), id);
+    }
+    object
+}
+
+fn person(person: &Person) -> Value {
+    json!({
+        "client_id": person.client_id.to_string(),
+        "name": person.name.as_str(),
+        "fingerprint": person.fingerprint.map(|fingerprint| fingerprint.to_string()),
+        "verified": person.verified,
+    })
+}
+
+fn conversation(conversation: &Conversation) -> Value {
+    match conversation {
+        Conversation::Lobby => json!("lobby"),
+        Conversation::Direct(peer) => json!(peer.to_string()),
+    }
+}
+
+fn delivery(state: &str, at: &Conversation, message: impl ToString) -> Value {
+    json!({
+        "type": "delivery",
+        "state": state,
+        "conversation": conversation(at),
+        "message": message.to_string(),
+    })
+}
+
+fn change(change: &str, who: &Person) -> Value {
+    json!({ "type": "user_list", "change": change, "member": person(who) })
+}
+
+/// The object that tells an event; none for what has a line of its own kind elsewhere.
+pub(super) fn object(kind: &EventKind) -> Option<Value> {
+    Some(match kind {
+        EventKind::Registered { me, others, first } => json!({
+            "type": "register", "state": "registered", "me": person(me), "others": others, "first": first,
+        }),
+        EventKind::LobbyEntered { others, open, resumed } => json!({
+            "type": "register", "state": "in_lobby", "others": others, "open_lobby": open, "resumed": resumed,
+        }),
+        EventKind::LobbyWaiting => json!({ "type": "register", "state": "waiting_for_somebody" }),
+        EventKind::RelayRestarted => json!({ "type": "hello", "relay_restarted": true }),
+        EventKind::Came(who) => change("joined", who),
+        EventKind::Went(who) => change("left", who),
+        EventKind::NoLongerMember(who) => change("no_longer_member", who),
+        EventKind::LetIn { by, who } => json!({
+            "type": "user_list", "change": "let_in", "member": person(who), "by": person(by),
+        }),
+        EventKind::Members(members) => json!({
+            "type": "user_list", "members": members.iter().map(person).collect::<Vec<_>>(),
+        }),
+        EventKind::Resolved(who) => json!({ "type": "get_pubkey", "member": person(who) }),
+        EventKind::Key { who, key } => {
+            let (algorithm, bytes) = key.parts();
+            let key = data_encoding::HEXLOWER.encode(bytes);
+            json!({ "type": "get_pubkey", "member": person(who), "algorithm": algorithm, "key": key })
+        }
+        EventKind::Message(message) => json!({
+            "type": "relay",
+            "conversation": conversation(&message.conversation),
+            "from": person(&message.from),
+            "message": message.id.to_string(),
+            "time": message.time,
+            "text": message.text,
+            "known_kind": message.known_kind,
+        }),
+        EventKind::ChatRequested { who, with_text } => json!({
+            "type": "chat_request", "from": person(who), "with_text": with_text,
+        }),
+        EventKind::ChatAsked(who) => {
+            json!({ "type": "chat_request", "to": person(who), "state": "asked" })
+        }
+        EventKind::ChatOpened { who, suite } => json!({
+            "type": "chat_response", "with": person(who), "accept": true, "suite": suite,
+        }),
+        EventKind::ChatDeclined(who) => json!({
+            "type": "chat_response", "with": person(who), "accept": false,
+        }),
+        EventKind::ChatEnded { who, why, not_sent } => {
+            let by = match why {
+                Ended::ByMe => "me",
+                Ended::ByThem => "them",
+                Ended::LostByRelay => "relay",
+            };
+            json!({ "type": "chat_terminate", "with": person(who), "by": by, "not_sent": not_sent })
+        }
+        EventKind::Queued { conversation, message } => delivery("queued", conversation, message),
+        EventKind::AtRelay { conversation, message } => delivery("at_relay", conversation, message),
+        EventKind::NotSent { conversation, message, why } => {
+            let mut object = delivery("not_sent", conversation, message);
+            if let Some(fields) = object.as_object_mut() {
+                fields.insert("why".to_owned(), json!(why.to_string()));
+            }
+            object
+        }
+        EventKind::Delivered { who, messages } => json!({
+            "type": "delivery",
+            "state": "delivered",
+            "conversation": who.client_id.to_string(),
+            "messages": messages.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }),
+        EventKind::Bye(code) => json!({
+            "type": "error", "error": format!("the relay ends this connection: {code}"),
+            "help": "nothing to do where it comes back by itself",
+        }),
+        EventKind::Chats(_)
+        | EventKind::Failed(_)
+        | EventKind::Trouble(_)
+        | EventKind::RegistrationRefused(_) => return None,
+    })
+}
