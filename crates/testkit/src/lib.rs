@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "the scenes are read where they are used")]
 
 pub mod false_relay;
+pub mod middle;
 pub mod peer;
 pub mod process;
 pub mod proxy;

@@ -6,7 +6,7 @@ use crate::scratch::Scratch;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use undertone_wire::invite::{Invite, Origin};
+use undertone_wire::invite::{Invite, Origin, RelayInvite};
 
 /// A fresh home.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Scene {
         let data = self.data();
         let mut all = vec!["server", "--listen", listen, "--data", data.to_str().unwrap()];
         all.extend(arguments);
-        Server::of(self.run(&all))
+        Server::of(self.run(&all), arguments.contains(&"--no-console"))
     }
 
     /// A client without arguments but these.
@@ -109,6 +109,20 @@ impl Scene {
         let client = self.client(&all);
         client.expect(&format!("Welcome, {name} (*"));
         client
+    }
+
+    /// A link that the operator makes for somebody.
+    #[track_caller]
+    pub fn new_link(&self) -> String {
+        let mut command = self.ends(&["invite", "new"]);
+        command.expect_exit(0);
+        command.expect("http*")
+    }
+
+    /// The relay's half of such a link.
+    #[track_caller]
+    pub fn relay_invite(&self) -> RelayInvite {
+        Invite::parse(&self.new_link()).unwrap().relay_half().clone()
     }
 
     /// Everyone named, joined one after another, and each told of those after it.
@@ -137,13 +151,14 @@ pub struct Server {
 }
 
 impl Server {
+    /// Without a console, what it says at its start goes to its log.
     #[track_caller]
-    fn of(program: Program) -> Self {
-        let line = program.expect("Server listening on: *");
+    fn of(program: Program, is_silent: bool) -> Self {
+        let stream = if is_silent { &program.err } else { &program.out };
+        let expect = |pattern| stream.expect(pattern).unwrap_or_else(|why| program.fail(&why));
+        let line = expect("*Server listening on: *");
         let address = line.rsplit(' ').next().unwrap().parse().unwrap();
-        program.expect("Using Noise protocol: *");
-        let line = program.out.next().unwrap_or_else(|why| program.fail(&why));
-        let link = line.strip_prefix("Link: ").map(str::to_owned);
+        let link = (!is_silent).then(|| expect("Link: *").replacen("Link: ", "", 1));
         Self { program, address, link }
     }
 
@@ -157,11 +172,9 @@ impl Server {
         by_port(&self.invite(), port)
     }
 
-    /// Ends it as its operator does.
-    #[track_caller]
-    pub fn quit(mut self) {
-        self.program.say("quit");
-        self.program.expect_exit(0);
+    /// Ends it at once.
+    pub fn stop(mut self) {
+        self.program.kill();
     }
 }
 

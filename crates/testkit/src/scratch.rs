@@ -42,6 +42,11 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Whether these bytes stand somewhere in those.
+pub fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _gone = std::fs::remove_dir_all(&self.0);
