@@ -5,8 +5,10 @@
 //! arrives meanwhile waits and is judged as the next batch.
 
 mod batch;
+mod catch_up;
 mod facts;
 mod flow;
+mod joining;
 mod judge;
 mod readers;
 mod state;
@@ -21,7 +23,7 @@ use crate::seeded::{Map, Seeded};
 use crate::store::{RequestId, StoreKey, StoreReply};
 use batch::Waiting;
 use flow::Flow;
-use readers::Join;
+use joining::Join;
 use state::Log;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use undertone_wire::frame::{Append, Code, LogTerms, Reply, Start};

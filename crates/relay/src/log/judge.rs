@@ -116,6 +116,21 @@ impl Facts {
         gave_way
     }
 
+    /// The entry that would have to go for a new one of this writer.
+    pub(super) fn oldest_in_the_way(&self, writer: &Hash) -> GaveWay {
+        let mut live = self.live_of(writer);
+        let oldest = live.next()?;
+        let full = live.count() + 1 >= usize::from(self.header.per_writer);
+        full.then_some(oldest)
+    }
+
+    /// The writer's live entries, oldest first, in a log that bounds their number.
+    fn live_of(&self, writer: &Hash) -> impl Iterator<Item = Live> {
+        let trimmed = self.header.trimmed;
+        let known = self.marks.get(writer).map_or(&[][..], |mark| &mark.live);
+        known.iter().filter(move |live| live.position > trimmed).copied()
+    }
+
     /// The writer's live entries with the new one, and the one that had to go for it.
     fn make_room<const MAX: usize>(
         &mut self,
@@ -125,17 +140,13 @@ impl Facts {
         if self.header.per_writer == 0 {
             return (List::default(), None);
         }
-        let trimmed = self.header.trimmed;
-        let known = self.marks.get(writer).map_or(&[][..], |mark| &mark.live);
-        let mut live: Vec<Live> =
-            known.iter().filter(|live| live.position > trimmed).copied().collect();
-        let full = live.len() >= usize::from(self.header.per_writer);
-        let gave_way = full.then(|| live.remove(0));
-        live.push(new);
+        let gave_way = self.oldest_in_the_way(writer);
         if let Some(gone) = gave_way {
             self.header.entries = self.header.entries.saturating_sub(1);
             self.header.bytes = self.header.bytes.saturating_sub(gone.size);
         }
+        let stays = self.live_of(writer).skip(usize::from(gave_way.is_some()));
+        let live = stays.chain([new]).collect();
         // A log that allowed more than the list's bound was refused at its creation.
         (List::new(live).unwrap_or_default(), gave_way)
     }

@@ -3,7 +3,8 @@
 use super::batch::{Batch, Verdict, Waiting};
 use super::facts::{Facts, Unreadable};
 use super::flow::Flow;
-use super::readers::{Join, Own, Reader};
+use super::joining::Join;
+use super::readers::{Own, Reader};
 use super::sweep::Sweep;
 use super::{Asked, Shared};
 use crate::context::{Context, Part};

@@ -183,10 +183,12 @@ fn plain(code: Code) -> Refusal {
     (code, 0)
 }
 
+/// Whether the log has room, once what gives way is gone.
 fn check_room(facts: &mut Facts, writer: &Hash, size: u64, limits: &Limits) -> Result<(), Code> {
-    let header = &facts.header;
-    let full = header.entries >= limits.log_entries
-        || header.bytes.saturating_add(size) > limits.log_bytes;
+    let gives_way = facts.oldest_in_the_way(writer);
+    let entries = facts.header.entries.saturating_sub(u64::from(gives_way.is_some()));
+    let bytes = facts.header.bytes.saturating_sub(gives_way.map_or(0, |gone| gone.size));
+    let full = entries >= limits.log_entries || bytes.saturating_add(size) > limits.log_bytes;
     if full || !facts.admit(writer) { Err(Code::LogFull) } else { Ok(()) }
 }
 

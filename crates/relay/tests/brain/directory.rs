@@ -70,6 +70,23 @@ fn a_name_that_was_left_finds_nobody() {
 }
 
 #[test]
+fn a_name_that_was_claimed_and_never_carried_finds_nobody() {
+    let (mut world, a, _, _, bob) = scene();
+    let robert = bob.called("Robert");
+    let conn = world.connect(bob.link, undertone_relay::Standing::Member);
+    world.hold();
+    world.send_registration(conn, &robert);
+    // Read the member, read the name, write the claim; then the relay dies.
+    for _ in 0..3 {
+        world.answer_one();
+    }
+    world.waiting.clear();
+    world.release();
+    assert_eq!(find(&mut world, a, Who::Name(robert.name)), None);
+    assert_eq!(find(&mut world, a, Who::Name(bob.name)), Some(bob.id));
+}
+
+#[test]
 fn a_key_package_is_given_once_and_the_last_resort_again_and_again() {
     let (mut world, a, b, _, bob) = scene();
     publish(&mut world, b, &[last_resort(1, 9), package(1, 1), package(1, 2), package(2, 3)]);

@@ -67,6 +67,22 @@ fn it_gives_way_within_one_batch_too() {
 }
 
 #[test]
+fn what_gives_way_makes_room_in_a_full_door() {
+    let limits = Limits { log_bytes: 100, log_entries: 2, ..Limits::default() };
+    let mut world = World::with_limits(limits);
+    let crowd = world.crowd(3);
+    world.create(crowd[0], log(1), LogTerms { per_writer: 1, ..terms() });
+    world.append(crowd[0], sized(1, 60));
+    world.append(crowd[1], sized(1, 40));
+    assert_eq!(world.append_refused(crowd[2], sized(1, 0)).0, Code::LogFull);
+    for number in 2..=4 {
+        world.append(crowd[0], sized(number, 60));
+    }
+    assert_eq!(world.append_refused(crowd[0], sized(5, 61)).0, Code::LogFull);
+    assert_eq!(positions(&mut world, crowd[1], 0), [2, 5]);
+}
+
+#[test]
 fn a_door_goes_on_after_a_restart() {
     let (mut world, alice, _) = with_terms(LogTerms { per_writer: 2, ..terms() });
     world.append(alice, text(1, 0, "a"));

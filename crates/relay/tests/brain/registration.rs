@@ -289,6 +289,73 @@ fn a_crash_between_the_two_writes_harms_only_a_name_and_only_until_its_owner_is_
 }
 
 #[test]
+fn a_claim_that_a_crash_left_is_of_its_account_not_of_its_id() {
+    let mut world = World::new();
+    let alice = Person::new(1, "Alice");
+    let conn = world.connect(alice.link, Standing::Member);
+    world.hold();
+    world.send_registration(conn, &alice);
+    for _ in 0..3 {
+        world.answer_one();
+    }
+    world.waiting.clear();
+    world.restart(8);
+    world.held = false;
+    let thief = alice.with_account_of(&Person::new(2, "Bob"));
+    assert_eq!(refused(&mut world, &thief), Some(Code::NameTaken));
+}
+
+/// Registers while other requests wait, which are in front.
+fn register_past(world: &mut World, person: &Person) {
+    let before = world.waiting.len();
+    let conn = world.connect(person.link, Standing::Member);
+    world.send_registration(conn, person);
+    while world.waiting.len() > before {
+        let request = world.waiting.remove(before).unwrap();
+        let reply = world.execute(request);
+        world.input(Input::Stored(reply));
+    }
+    assert!(world.heard(conn).iter().any(|reply| matches!(reply, Reply::Registered { .. })));
+}
+
+#[test]
+fn an_older_claim_does_not_make_a_newer_one_look_old() {
+    let mut world = World::new();
+    let alice = Person::new(1, "Alice");
+    world.join(&alice);
+    world.hold();
+    let card = |name: &str, version| Person { version, ..alice.called(name) };
+    let (old, newer, newest) = (card("Bob", 2), card("Carol", 3), card("Bob", 4));
+    let conns = [(); 2].map(|()| {
+        let conn = world.connect(alice.link, Standing::Member);
+        world.send_registration(conn, &old);
+        conn
+    });
+    // Both have read the member and are about to read the name.
+    world.answer_one();
+    world.answer_one();
+    register_past(&mut world, &newer);
+    // The first claims the name, loses and is about to release it.
+    let second = world.waiting.pop_back().unwrap();
+    for _ in 0..4 {
+        world.answer_one();
+    }
+    let release = world.waiting.pop_back().unwrap();
+    register_past(&mut world, &newest);
+    // The second claims the name again, late, and loses.
+    world.waiting.push_back(second);
+    for _ in 0..4 {
+        world.answer_one();
+    }
+    world.waiting.push_back(release);
+    world.release();
+    for conn in conns {
+        assert_eq!(world.heard(conn).iter().filter_map(refusal).next(), Some(Code::Outdated));
+    }
+    assert_eq!(refused(&mut world, &Person::new(2, "Bob")), Some(Code::NameTaken));
+}
+
+#[test]
 fn a_release_that_comes_late_takes_no_name_back() {
     // Alice becomes Alicia and, before the old name's release is through, Alice again.
     for delay in 0..8 {
