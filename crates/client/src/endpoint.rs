@@ -10,6 +10,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// A relay at an address.
+    #[must_use]
+    pub fn at(origin: Origin, relay: RelayInvite) -> Self {
+        Self { origin, relay }
+    }
+
     /// The relay that an invite leads to.
     #[must_use]
     pub fn of(invite: &Invite) -> Self {

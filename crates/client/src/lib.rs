@@ -6,6 +6,7 @@ pub mod connection;
 pub mod endpoint;
 pub mod files;
 pub mod local;
+pub mod operator;
 mod platform;
 pub mod profile;
 pub mod store;

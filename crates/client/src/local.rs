@@ -8,13 +8,19 @@ use crate::files::{
     Attempt, FileError, FileLock, SecretError, at, private_folder, read_small, remove_if_there,
     write_private,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use sha2::{Digest, Sha256};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Largest file taken: a link has 1 KiB at most, a path 4.
 const MAX_FILE: u64 = 16 << 10;
+
+/// Largest certificate file: a chain of ten with 8 KiB each is unusual already.
+const MAX_CERTIFICATE: u64 = 256 << 10;
 
 /// Local relays that are looked at.
 const MAX_RELAYS: usize = 256;
@@ -30,8 +36,11 @@ pub struct LocalRelay {
     pub listen: SocketAddr,
     /// Its process.
     pub process: u32,
-    /// A whole link to it.
-    pub link: String,
+    /// A whole link to it; none, once its invite was revoked.
+    pub link: Option<String>,
+    /// Of the certificate that faces clients, also where links carry none because it is publicly
+    /// valid: commands on this computer reach the relay under another name than it is valid for.
+    pub pin: [u8; 32],
     /// Its data folder.
     pub data: PathBuf,
 }
@@ -45,9 +54,33 @@ impl std::fmt::Debug for LocalRelay {
 impl LocalRelay {
     /// A relay of this process.
     #[must_use]
-    pub fn here(listen: SocketAddr, link: String, data: PathBuf) -> Self {
-        Self { v: VERSION, listen, process: std::process::id(), link, data }
+    pub fn here(
+        listen: SocketAddr,
+        link: Option<String>,
+        pin: [u8; 32],
+        data: PathBuf,
+    ) -> Self {
+        Self { v: VERSION, listen, process: std::process::id(), link, pin, data }
     }
+
+    /// Where this computer reaches it.
+    #[must_use]
+    pub fn loopback(&self) -> SocketAddr {
+        let ip = match self.listen.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        SocketAddr::new(ip, self.listen.port())
+    }
+}
+
+/// The pin of the first certificate in a PEM file.
+#[must_use]
+pub fn certificate_pin(path: &Path) -> Option<[u8; 32]> {
+    let pem = read_small(path, MAX_CERTIFICATE).ok()??;
+    let certificate = CertificateDer::from_pem_slice(&pem).ok()?;
+    Some(Sha256::digest(certificate).into())
 }
 
 /// The folder of local invites.
@@ -135,7 +168,8 @@ mod tests {
     use crate::scratch::Scratch;
 
     fn relay(listen: &str) -> LocalRelay {
-        LocalRelay::here(listen.parse().unwrap(), "a link".to_owned(), PathBuf::from("data"))
+        let link = Some("a link".to_owned());
+        LocalRelay::here(listen.parse().unwrap(), link, [1; 32], PathBuf::from("data"))
     }
 
     #[test]

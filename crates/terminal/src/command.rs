@@ -66,7 +66,8 @@ pub fn parse(line: &str) -> Result<Typed, Report> {
     if line.trim_end().eq_ignore_ascii_case("quit") {
         return Ok(Typed::Quit);
     }
-    let spaced_quit = line.strip_prefix(' ').filter(|rest| rest.trim().eq_ignore_ascii_case("quit"));
+    let spaced_quit =
+        line.strip_prefix(' ').filter(|rest| rest.trim().eq_ignore_ascii_case("quit"));
     if let Some(word) = spaced_quit {
         return Ok(Typed::Text(word.to_owned()));
     }
@@ -124,7 +125,8 @@ fn usage(word: &str) -> Report {
 }
 
 fn unknown(word: &str) -> Report {
-    let help = "/help lists the commands; to send a text that begins with /, put a second / before it";
+    let help =
+        "/help lists the commands; to send a text that begins with /, put a second / before it";
     Report::command(format!("unknown command /{word}"), help)
 }
 
@@ -194,18 +196,19 @@ pub fn parse_order(line: &str) -> Result<Ordered, Report> {
         Some(rest) if rest.starts_with('/') => Ok(Ordered::Broadcast(rest.to_owned())),
         Some(rest) if rest.trim_end() == "help" => Ok(Ordered::Help),
         Some(rest) if rest.trim_end() == "quit" || rest.trim_end() == "exit" => Ok(Ordered::Quit),
-        Some(rest) => {
-            Err(Report::command(format!("unknown command /{}", split(rest).0), "/help lists the commands"))
-        }
+        Some(rest) => Err(Report::command(
+            format!("unknown command /{}", split(rest).0),
+            "/help lists the commands",
+        )),
         None => Ok(Ordered::Broadcast(without_guard(line).to_owned())),
     }
 }
 
 /// A space before what would be something else is not part of the text.
 fn without_guard(line: &str) -> &str {
-    let guarded = line.strip_prefix(' ').filter(|rest| {
-        rest.starts_with('@') || rest.trim_end().eq_ignore_ascii_case("quit")
-    });
+    let guarded = line
+        .strip_prefix(' ')
+        .filter(|rest| rest.starts_with('@') || rest.trim_end().eq_ignore_ascii_case("quit"));
     guarded.unwrap_or(line)
 }
 

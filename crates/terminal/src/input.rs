@@ -94,10 +94,7 @@ mod tests {
     fn lines_are_read_whole_whatever_the_buffer() {
         for buffer in [1, 3, 1024] {
             let lines = all(b"Alice\r\n\nhi there\nlast", buffer);
-            assert_eq!(
-                lines,
-                [text("Alice"), text(""), text("hi there"), text("last"), Line::End]
-            );
+            assert_eq!(lines, [text("Alice"), text(""), text("hi there"), text("last"), Line::End]);
         }
     }
 

@@ -1,8 +1,7 @@
 //! Plain mode: one line for each thing that happens, on a terminal and in a pipe.
 
-mod chats;
+pub(crate) mod chats;
 mod front;
-mod screen;
 mod view;
 
 #[cfg(test)]
@@ -11,11 +10,11 @@ mod tests;
 use crate::input::Line;
 use crate::output::Output;
 use crate::report::{Exit, Report};
+use crate::screen::Screen;
 use crate::times::Times;
 use crossbeam_channel::{Receiver, never, select};
-use screen::Screen;
 use std::time::{Duration, Instant};
-use undertone_client::client::{Client, Told};
+use undertone_client::client::Client;
 use undertone_client::clock::wall_ms;
 use undertone_wire::name::Name;
 use view::View;
@@ -50,7 +49,8 @@ pub fn run(
     setup: Setup,
 ) -> Exit {
     let screen = Screen::new(output, setup.interactive);
-    let mut session = Session { view: View::new(setup), client, screen, stops: 0, quit_asked: false };
+    let mut session =
+        Session { view: View::new(setup), client, screen, stops: 0, quit_asked: false };
     session.run(lines, stop);
     session.view.exit()
 }
@@ -132,19 +132,3 @@ impl Session<'_> {
         self.view.quit();
     }
 }
-
-/// What a view shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Shown {
-    /// A line, or several.
-    Line(String),
-    /// An error.
-    Problem(Report),
-}
-
-impl Shown {
-    fn line(text: impl Into<String>) -> Self {
-        Self::Line(text.into())
-    }
-}
-

@@ -67,12 +67,8 @@ impl Report {
     #[must_use]
     pub fn registration(code: Code, name: &str) -> Self {
         let (error, help) = match code {
-            Code::NameTaken => {
-                (format!("the name {name} is taken"), "choose another name")
-            }
-            Code::NameReserved => {
-                (format!("the name {name} is reserved"), "choose another name")
-            }
+            Code::NameTaken => (format!("the name {name} is taken"), "choose another name"),
+            Code::NameReserved => (format!("the name {name} is reserved"), "choose another name"),
             Code::IdOwned => (
                 "this id is owned by another key".to_owned(),
                 "start with --name and a new name: the relay knows this id with another key",
@@ -97,7 +93,9 @@ impl Report {
     #[must_use]
     pub fn shut_out(code: Code) -> Self {
         let help = match code {
-            Code::Replaced => "this profile was opened elsewhere; end that one, or use another profile",
+            Code::Replaced => {
+                "this profile was opened elsewhere; end that one, or use another profile"
+            }
             Code::Blocked => "ask the operator",
             _ => "try again later",
         };
@@ -213,7 +211,9 @@ impl From<&StoreError> for Report {
         let help = match error {
             StoreError::Locked(_) => "end the process that reads it (a backup?), and try again",
             StoreError::Full(_) => "free some space; what was not stored was not sent",
-            StoreError::Damaged { .. } => "restore the profile's folder from a backup; nothing was deleted",
+            StoreError::Damaged { .. } => {
+                "restore the profile's folder from a backup; nothing was deleted"
+            }
             StoreError::Newer { .. } => "update this program",
             StoreError::File(_) | StoreError::Failed { .. } => {
                 "check the folder's owner and free space"

@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn ordinary_text_stays_as_it_is() {
-        for text in ["Hello everyone!", "Grüße, 世界 🙂", "שלום", "a/b \\ \"c\" 'd' ❤\u{fe0f}"] {
+        for text in ["Hello everyone!", "Grüße, 世界 🙂", "שלום", "a/b \\ \"c\" 'd' ❤\u{fe0f}"]
+        {
             assert_eq!(harmless(text), text);
             assert_eq!(one_line(text), text);
         }

@@ -1,2 +1,56 @@
-//! See ARCHITECTURE.md.
-fn main() {}
+//! The binary: arguments in, a relay or a client out. See `undertone --help`.
+
+mod args;
+mod friends;
+mod join;
+mod lobby;
+mod operate;
+mod paper;
+mod places;
+mod serve;
+mod settings;
+mod stop;
+
+use args::{Cli, Sub};
+use places::Places;
+use settings::Settings;
+use std::process::ExitCode;
+use undertone_terminal::output::Output;
+use undertone_terminal::report::{Exit, Report};
+
+fn main() -> ExitCode {
+    let mut output = Output::standard();
+    let exit = run(&mut output).unwrap_or_else(|report| {
+        output.problem(&report);
+        report.exit
+    });
+    ExitCode::from(exit as u8)
+}
+
+fn run(output: &mut Output) -> Result<Exit, Report> {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if friends::is_asked_for(&arguments) {
+        return show(output, friends::PAGE);
+    }
+    let cli = match Cli::read(arguments) {
+        Ok(cli) => cli,
+        Err(args::Answer::Page(page)) => return show(output, page.trim_end()),
+        Err(args::Answer::Wrong(report)) => return Err(report),
+    };
+    let places = Places::of_this_machine()?;
+    let settings = Settings::read(&places)?;
+    match cli.command {
+        Sub::Server(server) => serve::run(server, &settings.server, &places, output),
+        Sub::Client(client) => join::run(client, &settings.client, &places, output),
+        Sub::Observe(relay) => operate::observe(&relay, &places, output),
+        Sub::Invite(invite) => operate::invite(&invite, &places, output),
+        Sub::Completions { shell } => paper::completions(shell, output),
+        Sub::Man => paper::man(output),
+    }
+}
+
+/// Whoever closed standard output does not want the rest.
+fn show(output: &mut Output, page: &str) -> Result<Exit, Report> {
+    let _closed = output.line(page);
+    Ok(Exit::Done)
+}

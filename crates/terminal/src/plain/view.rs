@@ -1,10 +1,11 @@
 //! What a person sees and what their lines lead to, without a terminal.
 
+use super::Setup;
 use super::chats::{chat_line, fingerprint, short_id, status, verified};
 use super::front::Front;
-use super::{Setup, Shown};
 use crate::command::{HELP, Place, Typed, parse};
 use crate::report::{Exit, Report};
+use crate::screen::Shown;
 use crate::text::{harmless, one_line};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -155,13 +156,13 @@ impl View {
     pub(super) fn tick(&mut self, now: Instant) {
         for slow in self.in_flight.values_mut() {
             if slow.take_if(|due| *due <= now).is_some() {
-                self.shown.push(Shown::line("  queued: not connected"));
+                self.shown.push(Shown::Line("  queued: not connected".to_owned()));
             }
         }
     }
 
     fn say(&mut self, line: impl Into<String>) {
-        self.shown.push(Shown::line(line));
+        self.shown.push(Shown::Line(line.into()));
     }
 
     pub(super) fn problem(&mut self, report: Report) {
@@ -438,7 +439,7 @@ impl View {
             EventKind::Queued { conversation: Conversation::Lobby, message } => {
                 self.queued(message, now);
             }
-            EventKind::Queued { .. } => {}
+            EventKind::Queued { .. } | EventKind::Key { .. } => {}
             EventKind::NotSent { conversation, message, why } => {
                 self.in_flight.remove(&message);
                 let to = self.called(conversation);

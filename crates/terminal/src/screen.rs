@@ -1,12 +1,21 @@
 //! Lines and the prompt between them.
 
-use super::Shown;
 use crate::output::Output;
+use crate::report::Report;
 use std::io;
 
 const PROMPT: &str = "> ";
 
-pub(super) struct Screen<'a> {
+/// Something to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// A line, or several.
+    Line(String),
+    /// An error.
+    Problem(Report),
+}
+
+pub(crate) struct Screen<'a> {
     output: &'a mut Output,
     interactive: bool,
     /// The cursor stands behind a prompt.
@@ -14,12 +23,12 @@ pub(super) struct Screen<'a> {
 }
 
 impl<'a> Screen<'a> {
-    pub(super) fn new(output: &'a mut Output, interactive: bool) -> Self {
+    pub(crate) fn new(output: &'a mut Output, interactive: bool) -> Self {
         Self { output, interactive, prompted: false }
     }
 
     /// Shows lines; then, if one is wanted, the prompt.
-    pub(super) fn show(&mut self, lines: Vec<Shown>, wants_line: bool) -> io::Result<()> {
+    pub(crate) fn show(&mut self, lines: Vec<Shown>, wants_line: bool) -> io::Result<()> {
         for line in lines {
             self.leave_prompt()?;
             match line {
@@ -35,7 +44,7 @@ impl<'a> Screen<'a> {
     }
 
     /// The person ended the line that the prompt began.
-    pub(super) fn entered(&mut self) {
+    pub(crate) fn entered(&mut self) {
         self.prompted = false;
     }
 

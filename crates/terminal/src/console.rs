@@ -1,0 +1,278 @@
+//! The operator's console: an ordinary member in the relay's own process, shown as `Server`.
+
+use crate::command::{CONSOLE_HELP, Ordered, parse_order};
+use crate::input::Line;
+use crate::output::Output;
+use crate::report::Report;
+use crate::screen::{Screen, Shown};
+use crate::text::{harmless, one_line};
+use crate::times::Times;
+use crossbeam_channel::{Receiver, never, select};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+use undertone_client::client::{Client, Status, Told};
+use undertone_client::clock::wall_ms;
+use undertone_engine::api::{Conversation, Ended, Message, Who};
+use undertone_engine::{Command, Event, EventKind};
+
+/// Orders that are remembered until they are carried out.
+const MAX_REMEMBERED: usize = 1_024;
+
+/// While orders have to wait, how often it is looked whether they still do.
+const BUSY: Duration = Duration::from_millis(20);
+
+/// How long nothing can happen without anything waking us.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+/// What a console reads.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// What the operator types.
+    pub lines: &'a Receiver<Line>,
+    /// What the relay tells of its connections, a line each.
+    pub news: &'a Receiver<String>,
+    /// Somebody wants the server to end.
+    pub stop: &'a Receiver<()>,
+}
+
+/// Runs until the operator ends the server, or somebody else does. The end of the lines ends
+/// neither.
+pub fn run(client: Client, sources: &Sources<'_>, output: &mut Output, interactive: bool) {
+    let times = if interactive { Times::OfDay } else { Times::OfOld };
+    let view = View::new(times);
+    let screen = Screen::new(output, interactive);
+    Console { client, view, screen, typing: true, asked_to_quit: false }.run(sources);
+}
+
+struct Console<'a> {
+    client: Client,
+    view: View,
+    screen: Screen<'a>,
+    /// There may be more lines.
+    typing: bool,
+    asked_to_quit: bool,
+}
+
+impl Console<'_> {
+    fn run(&mut self, sources: &Sources<'_>) {
+        while !self.view.over {
+            self.settle();
+            let lines = if self.takes_lines() { sources.lines.clone() } else { never() };
+            select! {
+                recv(self.client.told()) -> told => match told {
+                    Ok(told) => self.view.told(told, wall_ms()),
+                    // The member is gone; without it there is still a server to end.
+                    Err(_) => return self.without_member(sources),
+                },
+                recv(sources.news) -> news => self.view.news(news.ok()),
+                recv(lines) -> line => self.line(line.unwrap_or(Line::End)),
+                recv(sources.stop) -> _ => self.view.quits = true,
+                default(self.pause()) => {}
+            }
+        }
+        self.settle();
+    }
+
+    /// Goes on with what the relay tells, until somebody ends the server.
+    fn without_member(&mut self, sources: &Sources<'_>) {
+        while !self.view.quits {
+            self.show();
+            let lines = if self.typing { sources.lines.clone() } else { never() };
+            select! {
+                recv(sources.news) -> news => self.view.news(news.ok()),
+                recv(lines) -> line => self.line(line.unwrap_or(Line::End)),
+                recv(sources.stop) -> _ => self.view.quits = true,
+            }
+        }
+        self.show();
+    }
+
+    fn settle(&mut self) {
+        while let Some((tag, command)) = self.view.asks.pop_front() {
+            if !self.client.ask(tag, command.clone()) {
+                self.view.asks.push_front((tag, command));
+                break;
+            }
+        }
+        if self.view.quits && !self.asked_to_quit {
+            self.asked_to_quit = self.client.quit();
+        }
+        self.show();
+    }
+
+    fn show(&mut self) {
+        let shown = std::mem::take(&mut self.view.shown);
+        if self.screen.show(shown, self.typing && !self.view.quits).is_err() {
+            // Nobody reads any more; the relay goes on without a console.
+            self.typing = false;
+        }
+    }
+
+    fn takes_lines(&self) -> bool {
+        self.typing && !self.view.quits && self.view.asks.is_empty() && !self.client.is_busy()
+    }
+
+    fn pause(&self) -> Duration {
+        if self.view.asks.is_empty() { IDLE } else { BUSY }
+    }
+
+    fn line(&mut self, line: Line) {
+        self.screen.entered();
+        match line {
+            Line::Text(text) => self.view.line(&text),
+            Line::TooLong | Line::NotText => self.view.problem(Report::command(
+                "the line is too long, or is not UTF-8",
+                "it was not sent; send it in several messages",
+            )),
+            Line::End => self.typing = false,
+        }
+    }
+}
+
+/// What the operator sees and what orders lead to, without a terminal.
+struct View {
+    times: Times,
+    shown: Vec<Shown>,
+    asks: VecDeque<(u64, Command)>,
+    /// What is shown when an order is carried out.
+    orders: BTreeMap<u64, String>,
+    next_tag: u64,
+    quits: bool,
+    over: bool,
+}
+
+impl View {
+    fn new(times: Times) -> Self {
+        Self {
+            times,
+            shown: Vec::new(),
+            asks: VecDeque::new(),
+            orders: BTreeMap::new(),
+            next_tag: 1,
+            quits: false,
+            over: false,
+        }
+    }
+
+    fn say(&mut self, line: impl Into<String>) {
+        self.shown.push(Shown::Line(line.into()));
+    }
+
+    fn problem(&mut self, report: Report) {
+        self.shown.push(Shown::Problem(report));
+    }
+
+    fn news(&mut self, news: Option<String>) {
+        match news {
+            Some(line) => self.say(one_line(&line)),
+            None => self.quits = true,
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        match parse_order(line) {
+            Ok(Ordered::Nothing) => {}
+            Ok(Ordered::Help) => self.say(CONSOLE_HELP),
+            Ok(Ordered::Quit) => self.quits = true,
+            Ok(Ordered::Broadcast(text)) => {
+                let order = format!("Broadcast: {}", harmless(&text));
+                self.order(order, Command::Send { to: Conversation::Lobby, text });
+            }
+            Ok(Ordered::To { who, text }) => {
+                let order = format!("To {}: {}", one_line(&who), harmless(&text));
+                self.order(order, Command::Direct { who: Who(who), text: Some(text) });
+            }
+            Err(report) => self.problem(report),
+        }
+    }
+
+    fn order(&mut self, order: String, command: Command) {
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        if self.orders.len() >= MAX_REMEMBERED {
+            self.orders.pop_first();
+        }
+        self.orders.insert(tag, order);
+        self.asks.push_back((tag, command));
+    }
+
+    fn told(&mut self, told: Told, wall_ms: u64) {
+        match told {
+            Told::Status(Status::GaveUp(error)) if !self.quits => self.problem((&error).into()),
+            Told::Status(_) => {}
+            Told::Engine(event) => self.event(event, wall_ms),
+            Told::Fault(fault) => self.problem((&fault).into()),
+            Told::Closed { .. } => self.over = self.quits,
+        }
+    }
+
+    fn event(&mut self, event: Event, wall_ms: u64) {
+        let order = event.tag.and_then(|tag| self.orders.remove(&tag));
+        match event.kind {
+            EventKind::Failed(error) => return self.problem((&error).into()),
+            EventKind::Queued { .. } | EventKind::ChatAsked(_) => {
+                if let Some(order) = order {
+                    self.say(order);
+                }
+                return;
+            }
+            _ => {}
+        }
+        if let (Some(order), Some(tag)) = (order, event.tag) {
+            // What else an order leads to comes before it is carried out.
+            self.orders.insert(tag, order);
+        }
+        self.show(event.kind, wall_ms);
+    }
+
+    fn show(&mut self, kind: EventKind, wall_ms: u64) {
+        match kind {
+            EventKind::Came(who) if !who.name.is_operator() => {
+                self.say(format!("{} joined the chat", who.name));
+            }
+            EventKind::Went(who) => self.say(format!("{} left the chat", who.name)),
+            EventKind::Message(message) => self.message(&message, wall_ms),
+            EventKind::ChatRequested { who, .. } => {
+                let name = &who.name;
+                self.say(format!("  {name} asks for a private chat: @{name} message answers"));
+            }
+            EventKind::ChatEnded { who, why, .. } => {
+                let line = match why {
+                    Ended::ByMe => format!("  chat with {} ended", who.name),
+                    Ended::ByThem => format!("  {} ended the chat", who.name),
+                    Ended::LostByRelay => format!("  chat with {} is over", who.name),
+                };
+                self.say(line);
+            }
+            EventKind::ChatDeclined(who) => {
+                self.say(format!("  {} declined the private chat", who.name));
+            }
+            EventKind::Delivered { who, messages } => {
+                for _ in messages {
+                    self.say(format!("  delivered to {}", who.name));
+                }
+            }
+            EventKind::NotSent { why, .. } => self.say(format!("  not sent: {why}")),
+            EventKind::Trouble(trouble) => self.problem(Report::trouble(&trouble)),
+            EventKind::RegistrationRefused(code) => {
+                self.problem(Report::registration(code, "Server"));
+            }
+            _ => {}
+        }
+    }
+
+    fn message(&mut self, message: &Message, wall_ms: u64) {
+        let time = self.times.prefix(message.time, wall_ms);
+        let private = matches!(message.conversation, Conversation::Direct(_));
+        let place = if private { "[private] " } else { "" };
+        let text = if message.known_kind {
+            harmless(&message.text)
+        } else {
+            "(a newer kind of message)".to_owned()
+        };
+        self.say(format!("{time}{place}{}: {text}", message.from.name));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! The arguments as they are typed. What they mean together is settled where they are used.
+
+use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use serde::Deserialize;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use undertone_terminal::report::{Exit, Report};
+
+/// End-to-end encrypted chat through a relay that cannot read it.
+#[derive(Debug, Parser)]
+#[command(name = "undertone", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "Start with: undertone server, and in another terminal: undertone client")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Sub,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sub {
+    /// A relay
+    Server(Server),
+    /// A person: plain lines on a terminal and in a pipe
+    Client(Client),
+    /// Everything the relay on this computer can see, live
+    Observe(Relay),
+    /// Links to the relay on this computer
+    Invite(Invite),
+    /// Completions for a shell, to standard output
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// The manual page, to standard output
+    Man,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "How others reach this relay: undertone server --help friends")]
+pub(crate) struct Server {
+    /// Listen on 127.0.0.1 at this port [default: 8080]
+    #[arg(value_name = "PORT")]
+    pub(crate) port: Option<String>,
+    /// Listen here instead [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT", env = "UNDERTONE_LISTEN")]
+    pub(crate) listen: Option<String>,
+    /// The public origin: the host in links, and what browsers must ask for
+    #[arg(long, value_name = "https://NAME[:PORT]", env = "UNDERTONE_URL")]
+    pub(crate) url: Option<String>,
+    /// The relay's keys and registry [default: relay-PORT in the platform's data folder]
+    #[arg(long, value_name = "DIR", env = "UNDERTONE_DATA")]
+    pub(crate) data: Option<PathBuf>,
+    /// The certificate: self-signed, self-signed:rsa, or CERT.pem,KEY.pem [default: self-signed]
+    #[arg(long, value_name = "TLS", env = "UNDERTONE_TLS")]
+    pub(crate) tls: Option<String>,
+    /// No operator's member and no console: logs to standard error, no link is printed
+    #[arg(long, env = "UNDERTONE_NO_CONSOLE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) no_console: bool,
+    /// How logs look without a console [default: text]
+    #[arg(long, value_name = "FORMAT", env = "UNDERTONE_LOG_FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// A line for people
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Client {
+    /// A link, HOST:PORT, or - to read the link from the first line of standard input
+    /// [default: the relay on this computer, or the one used last]
+    #[arg(value_name = "LINK | HOST:PORT | -", env = "UNDERTONE_LINK", hide_env_values = true)]
+    pub(crate) link: Option<String>,
+    /// Open this name's profile, or make it
+    #[arg(long, value_name = "NAME", env = "UNDERTONE_NAME")]
+    pub(crate) name: Option<String>,
+    /// Open an existing profile, by name or by the start of its id
+    #[arg(long, value_name = "WHO", env = "UNDERTONE_PROFILE", conflicts_with = "name")]
+    pub(crate) profile: Option<String>,
+    /// Plain lines, also on a terminal
+    #[arg(long, env = "UNDERTONE_PLAIN", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) plain: bool,
+    /// A JSON object a line, both ways
+    #[arg(long, env = "UNDERTONE_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new(), conflicts_with = "plain")]
+    pub(crate) json: bool,
+    /// Show no times before messages
+    #[arg(long, env = "UNDERTONE_NO_TIMES", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) no_times: bool,
+    /// The kind of key of a new account [default: ed25519]
+    #[arg(long, value_name = "KIND", env = "UNDERTONE_IDENTITY")]
+    pub(crate) identity: Option<Identity>,
+}
+
+/// The kind of an account's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Identity {
+    /// Ed25519
+    Ed25519,
+    /// ECDSA on P-256
+    Ecdsa,
+}
+
+/// Which of the relays on this computer.
+#[derive(Debug, Args)]
+pub(crate) struct Relay {
+    /// The relay's data folder [default: that of the one relay that runs here]
+    #[arg(long, value_name = "DIR", env = "UNDERTONE_DATA")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Invite {
+    #[command(flatten)]
+    pub(crate) relay: Relay,
+    #[command(subcommand)]
+    pub(crate) command: InviteSub,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum InviteSub {
+    /// Make a link and print it
+    New {
+        /// A word for your own list
+        #[arg(long, value_name = "WORD", default_value = "")]
+        label: String,
+        /// A link to the relay alone, without the lobby
+        #[arg(long)]
+        no_room: bool,
+    },
+    /// List all invites: id, links made with it, label
+    List,
+    /// End an invite; who is connected stays
+    Revoke {
+        /// Its id, as `list` shows it
+        id: String,
+    },
+}
+
+/// What there is instead of arguments to go on with.
+pub(crate) enum Answer {
+    /// Something to read.
+    Page(String),
+    /// The arguments are wrong.
+    Wrong(Report),
+}
+
+impl Cli {
+    pub(crate) fn read(arguments: Vec<OsString>) -> Result<Self, Answer> {
+        let matches = Self::command().try_get_matches_from(arguments).map_err(|e| answer(&e))?;
+        let mut cli = Self::from_arg_matches(&matches).map_err(|e| answer(&e))?;
+        if let (Sub::Server(server), Some(typed)) =
+            (&mut cli.command, matches.subcommand_matches("server"))
+        {
+            let on_line = |name| typed.value_source(name) == Some(ValueSource::CommandLine);
+            server.settle_port(on_line("listen"))?;
+        }
+        Ok(cli)
+    }
+}
+
+impl Server {
+    /// PORT is another way to say where to listen.
+    fn settle_port(&mut self, listen_typed: bool) -> Result<(), Answer> {
+        let Some(port) = &self.port else { return Ok(()) };
+        if listen_typed {
+            return Err(Answer::Wrong(Report::new(
+                Exit::Usage,
+                "PORT and --listen exclude each other",
+                "give one of them: undertone server PORT, or --listen ADDR:PORT",
+            )));
+        }
+        let number: u16 = port.parse().map_err(|_| {
+            Answer::Wrong(Report::new(
+                Exit::Usage,
+                format!("'{port}' is not a port"),
+                "give a number from 1 to 65535: undertone server 8080",
+            ))
+        })?;
+        self.listen = Some(format!("127.0.0.1:{number}"));
+        Ok(())
+    }
+}
+
+fn answer(error: &clap::Error) -> Answer {
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Answer::Page(text),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Answer::Wrong(Report::new(
+            Exit::Usage,
+            "a command is missing: server, client, observe, invite, completions, man",
+            "undertone --help; to begin: undertone server, and in another terminal undertone client",
+        )),
+        _ => Answer::Wrong(Report::new(Exit::Usage, summary(&text), "undertone --help")),
+    }
+}
+
+/// The first paragraph of clap's text, in one line.
+fn summary(text: &str) -> String {
+    let paragraph = text.lines().take_while(|line| !line.trim().is_empty());
+    let line = paragraph.map(str::trim).collect::<Vec<_>>().join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}

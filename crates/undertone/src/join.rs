@@ -1,0 +1,188 @@
+//! `undertone client`: a person, or a program, at a relay.
+
+use crate::args::{Client as Arguments, Identity};
+use crate::places::Places;
+use crate::settings::ClientSettings;
+use crossbeam_channel::Receiver;
+use std::io::IsTerminal;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+use undertone_client::client::Client;
+use undertone_client::clock::Clock;
+use undertone_client::connection::Dial;
+use undertone_client::endpoint::Endpoint;
+use undertone_client::local::{LocalRelay, LocalRelays};
+use undertone_client::profile::{Choice, Opened, Profiles, Wanted};
+use undertone_engine::Setup;
+use undertone_terminal::input::{self, Line};
+use undertone_terminal::output::Output;
+use undertone_terminal::plain;
+use undertone_terminal::report::{Exit, Report};
+use undertone_terminal::times::Times;
+use undertone_wire::account::AccountKind;
+use undertone_wire::invite::Invite;
+use undertone_wire::name::Name;
+
+/// How long a relay's port gets to answer before it counts as out of reach.
+const REACH: Duration = Duration::from_secs(5);
+
+pub(crate) fn run(
+    arguments: Arguments,
+    file: &ClientSettings,
+    places: &Places,
+    output: &mut Output,
+) -> Result<Exit, Report> {
+    let arguments = arguments.or(file);
+    let name = arguments.name.as_deref().map(name).transpose()?;
+    let stop = crate::stop::signals()?;
+    let lines = input::standard().map_err(|error| {
+        Report::new(Exit::Failed, error, "raise the limit of processes (ulimit -u)")
+    })?;
+    let profiles = Profiles::at(places.profiles());
+    let link = link(&arguments, places, &profiles, &lines)?;
+    let invite = Invite::parse(&link)?;
+    let opened = open(&arguments, name.as_ref(), &profiles, &invite, &link, output)?;
+    let named = opened.engine.name().is_some();
+    let lobby = invite.lobby_half().is_some();
+    let dial = Dial::Socket(Endpoint::of(&invite));
+    let client = Client::start(opened, dial, Clock::start()).map_err(|error| {
+        Report::new(Exit::Failed, error, "raise the limit of processes (ulimit -u)")
+    })?;
+    if arguments.json {
+        let name = name.filter(|_| !named);
+        return Ok(undertone_terminal::json::run(client, &lines, &stop, output, name));
+    }
+    let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let times = match (arguments.no_times, std::io::stdout().is_terminal()) {
+        (true, _) => Times::Off,
+        (false, true) => Times::OfDay,
+        (false, false) => Times::OfOld,
+    };
+    let setup = plain::Setup { name, named, lobby, interactive, times };
+    Ok(plain::run(client, &lines, &stop, output, setup))
+}
+
+fn name(text: &str) -> Result<Name, Report> {
+    Name::parse(text).map_err(|error| Report::name(text, error))
+}
+
+/// The link that leads to the relay that is meant.
+fn link(
+    arguments: &Arguments,
+    places: &Places,
+    profiles: &Profiles,
+    lines: &Receiver<Line>,
+) -> Result<String, Report> {
+    match arguments.link.as_deref() {
+        Some("-") => first_line(lines),
+        Some(link) if link.contains("://") => Ok(link.to_owned()),
+        Some(address) => link_of_address(address, places, profiles),
+        None => link_of_nothing(places, profiles),
+    }
+}
+
+fn first_line(lines: &Receiver<Line>) -> Result<String, Report> {
+    match lines.recv() {
+        Ok(Line::Text(link)) => Ok(link),
+        _ => {
+            let help = "write the whole link into standard input, as its first line";
+            Err(Report::new(Exit::Usage, "the link is incomplete", help))
+        }
+    }
+}
+
+/// `HOST:PORT`: is somebody there, and do we have an invite for it?
+fn link_of_address(address: &str, places: &Places, profiles: &Profiles) -> Result<String, Report> {
+    let sockets: Vec<_> = match address.to_socket_addrs() {
+        Ok(sockets) => sockets.collect(),
+        Err(_) if !address.contains(':') => {
+            let help = "give a whole link, or HOST:PORT: undertone client 127.0.0.1:8080";
+            return Err(Report::new(Exit::Usage, "the link is incomplete", help));
+        }
+        Err(_) => {
+            let error = format!("there is no host '{address}'");
+            return Err(Report::new(
+                Exit::Unreachable,
+                error,
+                "check the host name, and the network",
+            ));
+        }
+    };
+    if !sockets.iter().any(|socket| TcpStream::connect_timeout(socket, REACH).is_ok()) {
+        let error = format!("connection refused: nothing answers at {address}");
+        let help = "is the relay running? undertone server starts one here";
+        return Err(Report::new(Exit::Unreachable, error, help));
+    }
+    if let Some(link) = profiles.last_link(Some(address)).map_err(|error| Report::from(&error))? {
+        return Ok(link);
+    }
+    let local = running(places)?;
+    let here = local
+        .into_iter()
+        .find(|relay| sockets.contains(&relay.loopback()) || sockets.contains(&relay.listen));
+    here.and_then(|relay| relay.link).ok_or_else(|| {
+        let error = format!("{address} needs an invite");
+        Report::new(Exit::NotTrusted, error, "ask for a link, and give it: undertone client LINK")
+    })
+}
+
+fn running(places: &Places) -> Result<Vec<LocalRelay>, Report> {
+    LocalRelays::at(places.local_relays()).running().map_err(|error| Report::from(&error))
+}
+
+/// No argument: the relay that runs here, or the one that was used last.
+fn link_of_nothing(places: &Places, profiles: &Profiles) -> Result<String, Report> {
+    let local: Vec<_> = running(places)?.into_iter().filter(|r| r.link.is_some()).collect();
+    if local.len() > 1 {
+        let list: Vec<_> = local.iter().map(|relay| relay.listen.to_string()).collect();
+        let error = format!("several relays run on this computer: {}", list.join(", "));
+        let help = format!("say which: undertone client {}", list.first().map_or("", |l| l));
+        return Err(Report::new(Exit::Usage, error, help));
+    }
+    if let Some(link) = local.into_iter().next().and_then(|relay| relay.link) {
+        return Ok(link);
+    }
+    let last = profiles.last_link(None).map_err(|error| Report::from(&error))?;
+    last.ok_or_else(|| {
+        let help =
+            "start one here: undertone server; or give the link of one: undertone client LINK";
+        Report::new(Exit::Unreachable, "no relay runs here, and none was used before", help)
+    })
+}
+
+/// The profile that is meant, or a new one.
+fn open(
+    arguments: &Arguments,
+    name: Option<&Name>,
+    profiles: &Profiles,
+    invite: &Invite,
+    link: &str,
+    output: &mut Output,
+) -> Result<Opened, Report> {
+    let relay = invite.relay_half().relay_key;
+    let wanted = match (&arguments.profile, name) {
+        (Some(profile), _) => Wanted::Existing(profile.clone()),
+        (None, Some(name)) => Wanted::Named(name.clone()),
+        (None, None) => Wanted::Latest,
+    };
+    match profiles.choose(relay, &wanted).map_err(|error| Report::from(&error))? {
+        Choice::Opened(opened) => Ok(*opened),
+        Choice::New { held } => {
+            if let (Some(first), false) = (held.first(), arguments.json) {
+                let first = undertone_terminal::text::one_line(first);
+                // Whoever closed standard output does not want it.
+                let _closed = output.line(&format!(
+                    "{first} is open in another terminal; a new name here is another person."
+                ));
+            }
+            let account = match arguments.identity {
+                Some(Identity::Ecdsa) => AccountKind::EcdsaP256,
+                Some(Identity::Ed25519) | None => AccountKind::Ed25519,
+            };
+            let setup = Setup { account, link: link.to_owned(), operator: false };
+            let address = invite.origin.authority();
+            let made = profiles.make(relay, &address, setup, Clock::start());
+            made.map_err(|error| Report::from(&error))
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What the operator asks of a running relay: `observe`, `invite`.
+
+use crate::args::{Invite as Arguments, InviteSub, Relay};
+use crate::lobby;
+use crate::places::Places;
+use std::path::PathBuf;
+use undertone_client::endpoint::Endpoint;
+use undertone_client::local::{LocalRelay, LocalRelays, certificate_pin};
+use undertone_client::operator::{OperatorError, OperatorLink};
+use undertone_server::OperatorAccess;
+use undertone_terminal::output::Output;
+use undertone_terminal::report::{Exit, Report};
+use undertone_terminal::text::one_line;
+use undertone_wire::codec::Text;
+use undertone_wire::frame::{OperatorCommand, Reply};
+use undertone_wire::ids::EntryId;
+use undertone_wire::invite::{CertificatePin, Invite, Origin, RelayInvite};
+use undertone_wire::link::{Psk, PskId};
+
+/// Live, until it is interrupted or the relay ends.
+pub(crate) fn observe(relay: &Relay, places: &Places, output: &mut Output) -> Result<Exit, Report> {
+    let there = There::find(relay, places)?;
+    let mut link = there.ask(OperatorCommand::Observe)?;
+    loop {
+        match link.next_reply() {
+            Ok(Reply::Seen(seen)) => {
+                let line = undertone_terminal::observe::line(&seen);
+                if output.line(&line).is_err() {
+                    return Ok(Exit::Done);
+                }
+            }
+            Ok(Reply::Bye { .. }) => return Ok(Exit::Done),
+            Ok(_) => {}
+            Err(error) => return Err(report(&error)),
+        }
+    }
+}
+
+pub(crate) fn invite(
+    arguments: &Arguments,
+    places: &Places,
+    output: &mut Output,
+) -> Result<Exit, Report> {
+    let there = There::find(&arguments.relay, places)?;
+    match &arguments.command {
+        InviteSub::New { label, no_room } => there.new_invite(label, *no_room, output),
+        InviteSub::List => there.list(output),
+        InviteSub::Revoke { id } => there.revoke(id, output),
+    }
+}
+
+/// A relay that runs on this computer, with what lets us speak as its operator.
+struct There {
+    access: OperatorAccess,
+    data: PathBuf,
+    local: Option<LocalRelay>,
+}
+
+impl There {
+    fn find(relay: &Relay, places: &Places) -> Result<Self, Report> {
+        let running = LocalRelays::at(places.local_relays()).running();
+        let mut running = running.map_err(|error| Report::from(&error))?;
+        if let Some(data) = &relay.data {
+            let data = std::path::absolute(data).unwrap_or_else(|_| data.clone());
+            running.retain(|local| local.data == data);
+            return Self::at(data, running.into_iter().next());
+        }
+        if running.len() > 1 {
+            let folders: Vec<_> = running.iter().map(|r| r.data.display().to_string()).collect();
+            let error = format!("several relays run on this computer: {}", folders.join(", "));
+            return Err(Report::new(Exit::Usage, error, "say which: --data DIR"));
+        }
+        match running.into_iter().next() {
+            Some(local) => Self::at(local.data.clone(), Some(local)),
+            None => Err(not_running()),
+        }
+    }
+
+    fn at(data: PathBuf, local: Option<LocalRelay>) -> Result<Self, Report> {
+        let access = OperatorAccess::of_running(&data).map_err(|_| not_running())?;
+        Ok(Self { access, data, local })
+    }
+
+    fn pin(&self) -> Option<CertificatePin> {
+        let own = || {
+            let keys = self.data.join("keys");
+            let names = ["certificate-ecdsa.pem", "certificate-rsa.pem"];
+            names.iter().find_map(|name| certificate_pin(&keys.join(name)))
+        };
+        self.local.as_ref().map(|local| local.pin).or_else(own).map(CertificatePin)
+    }
+
+    fn ask(&self, command: OperatorCommand) -> Result<OperatorLink, Report> {
+        let access = &self.access;
+        let relay = RelayInvite {
+            relay_key: access.relay,
+            pin: self.pin(),
+            psk_id: access.psk_id,
+            psk: access.psk.clone(),
+        };
+        let origin = Origin::loopback(access.address.port());
+        let link = OperatorLink::ask(Endpoint::at(origin, relay), access.secret.clone(), command);
+        link.map_err(|error| report(&error))
+    }
+
+    /// The first answer that is one.
+    fn answer(&self, command: OperatorCommand) -> Result<Reply, Report> {
+        let mut link = self.ask(command)?;
+        loop {
+            match link.next_reply().map_err(|error| report(&error))? {
+                Reply::Pong { .. } => {}
+                reply => return Ok(reply),
+            }
+        }
+    }
+
+    fn new_invite(&self, label: &str, no_room: bool, output: &mut Output) -> Result<Exit, Report> {
+        let label = Text::new(label.to_owned()).map_err(|_| {
+            Report::new(
+                Exit::Usage,
+                "the label is too long",
+                "give at most 128 bytes: --label WORD",
+            )
+        })?;
+        let Reply::Invited { id, psk, .. } = self.answer(OperatorCommand::InviteNew { label })?
+        else {
+            return Err(unexpected());
+        };
+        // The public address, the pin and the inviter are those of the printed link.
+        let printed = self.local.as_ref().and_then(|local| local.link.as_deref());
+        let printed = printed.and_then(|link| Invite::parse(link).ok());
+        let origin = Origin::loopback(self.access.address.port());
+        let origin = printed.as_ref().map_or(origin, |invite| invite.origin.clone());
+        let pin = printed.as_ref().map_or(self.pin(), |invite| invite.relay_half().pin);
+        let relay = RelayInvite {
+            relay_key: self.access.relay,
+            pin,
+            psk_id: PskId(id.0),
+            psk: Psk::from_bytes(psk.0),
+        };
+        let lobby = if no_room { None } else { Some(lobby::secret(&self.data)?) };
+        let inviter = printed.and_then(|invite| invite.inviter).filter(|_| !no_room);
+        let link = Invite::new(origin, relay, lobby, inviter).to_link();
+        say(output, &link)
+    }
+
+    fn list(&self, output: &mut Output) -> Result<Exit, Report> {
+        let Reply::Invites { invites, .. } = self.answer(OperatorCommand::InviteList)? else {
+            return Err(unexpected());
+        };
+        for invite in invites.iter() {
+            let label = one_line(invite.label.as_str());
+            say(output, &format!("{}  {} links made  {label}", invite.id, invite.used))?;
+        }
+        Ok(Exit::Done)
+    }
+
+    fn revoke(&self, id: &str, output: &mut Output) -> Result<Exit, Report> {
+        let id = parse_id(id).ok_or_else(|| {
+            let help = "give the id as `undertone invite list` shows it";
+            Report::new(Exit::Usage, "that is no invite's id", help)
+        })?;
+        match self.answer(OperatorCommand::InviteRevoke { id })? {
+            Reply::Done { .. } => say(output, "revoked; who is connected stays"),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+fn parse_id(text: &str) -> Option<EntryId> {
+    let byte = |at: usize| u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok();
+    if text.len() != 32 {
+        return None;
+    }
+    let bytes: Option<Vec<u8>> = (0..16).map(byte).collect();
+    EntryId::from_slice(&bytes?)
+}
+
+fn say(output: &mut Output, line: &str) -> Result<Exit, Report> {
+    // Whoever closed standard output does not want it.
+    let _closed = output.line(line);
+    Ok(Exit::Done)
+}
+
+fn not_running() -> Report {
+    let help = "start it: undertone server; or say where its data is: --data DIR";
+    Report::new(Exit::Unreachable, "no relay runs on this computer", help)
+}
+
+fn unexpected() -> Report {
+    Report::new(Exit::Failed, "the relay answered something else", "update the older program")
+}
+
+fn report(error: &OperatorError) -> Report {
+    match error {
+        OperatorError::Connect(error) => error.into(),
+        OperatorError::Refused(_) => {
+            Report::new(Exit::Refused, error, "undertone invite list shows what there is")
+        }
+    }
+}

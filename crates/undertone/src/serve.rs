@@ -1,0 +1,351 @@
+//! `undertone server`: a relay, and the operator's console beside it.
+
+use crate::args::{LogFormat, Server as Arguments};
+use crate::lobby;
+use crate::places::Places;
+use crate::settings::ServerSettings;
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use undertone_client::client::Client;
+use undertone_client::clock::Clock;
+use undertone_client::connection::{Dial, MemoryDial, MemoryEnds, NotRunning};
+use undertone_client::local::{LocalRelay, LocalRelays, Published, certificate_pin};
+use undertone_client::profile::{Choice, Opened, Profiles, Wanted};
+use undertone_engine::Setup;
+use undertone_server::{Config, Event, KeyKind, Page, Server, ServerHandle, StartError, TlsMode};
+use undertone_terminal::console::{self, Sources};
+use undertone_terminal::input::{self, Line};
+use undertone_terminal::output::Output;
+use undertone_terminal::report::{Exit, Report};
+use undertone_wire::account::AccountKind;
+use undertone_wire::invite::{Host, Invite, Inviter, Origin, RelayInvite};
+use undertone_wire::link::PROTOCOL;
+use undertone_wire::lobby::LobbySecret;
+use undertone_wire::name::Name;
+
+const DEFAULT: &str = "127.0.0.1:8080";
+
+/// How long a pipe gets to show that it is at its end already.
+const FIRST_LINE: Duration = Duration::from_millis(100);
+
+/// Lines between the relay and its console.
+const MAX_NEWS: usize = 256;
+
+/// How long what is left to tell at the end may take.
+const LAST_NEWS: Duration = Duration::from_millis(200);
+
+pub(crate) fn run(
+    arguments: Arguments,
+    file: &ServerSettings,
+    places: &Places,
+    output: &mut Output,
+) -> Result<Exit, Report> {
+    let arguments = arguments.or(file);
+    let stop = crate::stop::signals()?;
+    let config = config(&arguments, places)?;
+    let server = Server::start(config.clone(), Page::default()).map_err(|error| start(&error))?;
+    let server = Arc::new(server);
+    let lobby = lobby::secret(&config.data)?;
+    let lines = if arguments.no_console { None } else { operator_lines()? };
+    let member =
+        lines.map(|lines| Ok::<_, Report>((lines, Member::open(&server, &config, &lobby)?)));
+    let member = member.transpose()?;
+    let link = link(&server, &config, &lobby, member.as_ref().map(|(_, member)| member));
+    let published = publish(&server, &config, places, link.clone())?;
+    greet(output, &server, link.filter(|_| member.is_some()));
+    match member {
+        Some((lines, member)) => {
+            let news = news(server.events())?;
+            let client = member.start(&server)?;
+            let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+            let sources = Sources { lines: &lines, news: &news, stop: &stop };
+            console::run(client, &sources, output, interactive);
+        }
+        None => log(&server.events(), &stop, output, arguments.log_format),
+    }
+    end(published, server);
+    Ok(Exit::Done)
+}
+
+fn end(published: Published, server: Arc<ServerHandle>) {
+    drop(published);
+    // The console's connection holds it only for moments.
+    if let Some(server) = Arc::into_inner(server) {
+        server.shutdown();
+    }
+}
+
+fn start(error: &StartError) -> Report {
+    Report::new(Exit::Failed, error, error.help())
+}
+
+fn config(arguments: &Arguments, places: &Places) -> Result<Config, Report> {
+    let listen = arguments.listen.as_deref().unwrap_or(DEFAULT);
+    let listen: SocketAddr = listen.parse().map_err(|_| {
+        let error = format!("'{listen}' is not an address with a port");
+        Report::new(Exit::Usage, error, "give an IP address and a port: --listen 127.0.0.1:8080")
+    })?;
+    let data = arguments.data.clone().unwrap_or_else(|| places.relay(listen.port()));
+    let mut config = Config::new(listen, data);
+    config.tls = tls(arguments.tls.as_deref())?;
+    config.url = arguments.url.as_deref().map(url).transpose()?;
+    Ok(config)
+}
+
+fn url(text: &str) -> Result<Origin, Report> {
+    Origin::parse(text).map_err(|error| {
+        Report::new(Exit::Usage, error, "give the public origin: --url https://chat.example.org")
+    })
+}
+
+fn tls(text: Option<&str>) -> Result<TlsMode, Report> {
+    match text {
+        None | Some("self-signed") => Ok(TlsMode::SelfSigned(KeyKind::Ecdsa)),
+        Some("self-signed:rsa") => Ok(TlsMode::SelfSigned(KeyKind::Rsa)),
+        Some(files) => match files.split_once(',') {
+            Some((certificate, key)) if !certificate.is_empty() && !key.is_empty() => {
+                Ok(TlsMode::Files { certificate: certificate.into(), key: PathBuf::from(key) })
+            }
+            _ => Err(Report::new(
+                Exit::Usage,
+                format!("'{files}' is no way to get a certificate"),
+                "give --tls self-signed, --tls self-signed:rsa, or --tls CERT.pem,KEY.pem",
+            )),
+        },
+    }
+}
+
+/// What the operator types; none where nobody can: standard input is closed or at its end.
+fn operator_lines() -> Result<Option<Receiver<Line>>, Report> {
+    let lines = input::standard().map_err(|error| {
+        Report::new(Exit::Failed, error, "raise the limit of processes (ulimit -u)")
+    })?;
+    if std::io::stdin().is_terminal() {
+        return Ok(Some(lines));
+    }
+    match lines.recv_timeout(FIRST_LINE) {
+        Ok(Line::End) => Ok(None),
+        Ok(first) => put_back(first, lines).map(Some),
+        Err(_) => Ok(Some(lines)),
+    }
+}
+
+/// A channel that gives one line again before the others.
+fn put_back(first: Line, lines: Receiver<Line>) -> Result<Receiver<Line>, Report> {
+    let (again, all) = bounded(1);
+    forward(move || {
+        if again.send(first).is_ok() {
+            while let Ok(line) = lines.recv() {
+                if again.send(line).is_err() {
+                    return;
+                }
+            }
+        }
+    })?;
+    Ok(all)
+}
+
+fn forward(run: impl FnOnce() + Send + 'static) -> Result<(), Report> {
+    std::thread::Builder::new().spawn(run).map(drop).map_err(|error| {
+        Report::new(Exit::Failed, error, "raise the limit of processes (ulimit -u)")
+    })
+}
+
+/// The operator's own member.
+struct Member {
+    opened: Opened,
+    relay: RelayInvite,
+}
+
+impl Member {
+    fn open(
+        server: &Arc<ServerHandle>,
+        config: &Config,
+        lobby: &LobbySecret,
+    ) -> Result<Self, Report> {
+        let first = server.connect_in_memory().ok_or_else(stopping)?;
+        let (psk_id, psk) = (first.psk_id, first.psk.clone());
+        let relay = RelayInvite { relay_key: first.relay, pin: None, psk_id, psk };
+        let profiles = Profiles::at(config.data.join("operator"));
+        let opened = match profiles.choose(relay.relay_key, &Wanted::Latest) {
+            Ok(Choice::Opened(opened)) => *opened,
+            Ok(Choice::New { .. }) => {
+                let origin = origin(server, config);
+                let address = origin.authority();
+                let invite = Invite::new(origin, relay.clone(), Some(lobby.clone()), None);
+                let account = AccountKind::Ed25519;
+                let setup = Setup { account, link: invite.to_link(), operator: true };
+                let made = profiles.make(relay.relay_key, &address, setup, Clock::start());
+                made.map_err(|error| Report::from(&error))?
+            }
+            Err(error) => return Err(Report::from(&error)),
+        };
+        Ok(Self { opened, relay })
+    }
+
+    fn inviter(&self) -> Option<Inviter> {
+        let hash = self.opened.engine.account_hash();
+        Some(Inviter { name: Name::operator(), key_hash: *hash.0.first_chunk()? })
+    }
+
+    fn start(self, server: &Arc<ServerHandle>) -> Result<Client, Report> {
+        let server = Arc::downgrade(server);
+        let connect = Box::new(move || connect(&server));
+        let dial = Dial::Memory(MemoryDial { relay: self.relay, connect });
+        Client::start(self.opened, dial, Clock::start()).map_err(|error| {
+            Report::new(Exit::Failed, error, "raise the limit of processes (ulimit -u)")
+        })
+    }
+}
+
+fn stopping() -> Report {
+    Report::new(Exit::Failed, "the relay is stopping", "start it again")
+}
+
+fn connect(server: &Weak<ServerHandle>) -> Result<MemoryEnds, NotRunning> {
+    let link = server.upgrade().and_then(|server| server.connect_in_memory()).ok_or(NotRunning)?;
+    let sender = link.sender;
+    Ok(MemoryEnds {
+        send: Box::new(move |record| sender.send(record).is_ok()),
+        receive: link.receiver,
+    })
+}
+
+/// Where others reach this relay.
+fn origin(server: &ServerHandle, config: &Config) -> Origin {
+    if let Some(url) = &config.url {
+        return url.clone();
+    }
+    let address = server.local_address();
+    if address.ip().is_loopback() || address.ip().is_unspecified() {
+        return Origin::loopback(address.port());
+    }
+    let host = match address {
+        SocketAddr::V4(address) => Host::V4(*address.ip()),
+        SocketAddr::V6(address) => Host::V6(*address.ip()),
+    };
+    Origin::https(host, address.port())
+}
+
+fn link(
+    server: &ServerHandle,
+    config: &Config,
+    lobby: &LobbySecret,
+    member: Option<&Member>,
+) -> Option<String> {
+    let relay = server.relay_half(&server.default_invite()?);
+    let inviter = member.and_then(Member::inviter);
+    Some(Invite::new(origin(server, config), relay, Some(lobby.clone()), inviter).to_link())
+}
+
+/// Clients on this computer find the relay without an argument while it runs.
+fn publish(
+    server: &ServerHandle,
+    config: &Config,
+    places: &Places,
+    link: Option<String>,
+) -> Result<Published, Report> {
+    let pin = match (server.certificate_pin(), &config.tls) {
+        (Some(pin), _) => Some(pin.0),
+        (None, TlsMode::Files { certificate, .. }) => certificate_pin(certificate),
+        (None, TlsMode::SelfSigned(_)) => None,
+    };
+    let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
+    let relay = LocalRelay::here(server.local_address(), link, pin.unwrap_or_default(), data);
+    let relays = LocalRelays::at(places.local_relays());
+    relays.publish(&relay).map_err(|error| Report::from(&error))
+}
+
+fn greet(output: &mut Output, server: &ServerHandle, link: Option<String>) {
+    let address = server.local_address();
+    let mut lines = vec![
+        format!("Server listening on: {address}"),
+        format!("Using Noise protocol: {PROTOCOL}"),
+    ];
+    match link {
+        Some(link) => {
+            lines.push(format!("Link: {link}"));
+            lines.push(format!("Join: {} client", how_we_were_started()));
+            if address.ip().is_loopback() {
+                lines.push(format!("{ONLY_HERE} undertone server --help friends"));
+            }
+            lines.push("Commands: '@Name message' to one member, 'message' to everyone".to_owned());
+        }
+        None => lines.push("Invite: undertone invite new".to_owned()),
+    }
+    // Whoever closed standard output does not want it.
+    let _closed = output.line(&lines.join("\n"));
+}
+
+const ONLY_HERE: &str = "Only this computer can reach it. For friends:";
+
+/// The words that start this program the way it was started.
+fn how_we_were_started() -> &'static str {
+    let cargo = std::env::var_os("CARGO_MANIFEST_DIR").is_some();
+    if cargo { "cargo run --release" } else { "undertone" }
+}
+
+/// What the relay tells of its connections, as lines.
+fn news(events: Receiver<Event>) -> Result<Receiver<String>, Report> {
+    let (tell, news): (Sender<String>, _) = bounded(MAX_NEWS);
+    forward(move || {
+        while let Ok(event) = events.recv() {
+            if is_own(&event) {
+                continue;
+            }
+            if tell.send(event.to_string()).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(news)
+}
+
+/// The console's own connection is no news.
+fn is_own(event: &Event) -> bool {
+    let address = match event {
+        Event::NewConnection(address)
+        | Event::WebSocket(address)
+        | Event::Handshake(address)
+        | Event::Secure(address)
+        | Event::Refused { address, .. }
+        | Event::Full(address) => address,
+    };
+    address.port() == 0
+}
+
+/// Without a console: what happens goes to standard error until somebody wants the end.
+fn log(
+    events: &Receiver<Event>,
+    stop: &Receiver<()>,
+    output: &mut Output,
+    format: Option<LogFormat>,
+) {
+    loop {
+        select! {
+            recv(events) -> event => match event {
+                Ok(event) => tell(output, &event, format),
+                Err(_) => return,
+            },
+            recv(stop) -> _ => break,
+        }
+    }
+    while let Ok(event) = events.recv_timeout(LAST_NEWS) {
+        tell(output, &event, format);
+    }
+}
+
+fn tell(output: &mut Output, event: &Event, format: Option<LogFormat>) {
+    let line = undertone_terminal::text::one_line(&event.to_string());
+    match format {
+        Some(LogFormat::Json) => {
+            let time = undertone_client::clock::wall_ms();
+            output.log(&serde_json::json!({ "time": time, "event": line }).to_string());
+        }
+        Some(LogFormat::Text) | None => output.log(&line),
+    }
+}
