@@ -815,7 +815,7 @@ impl Hands<'_, '_> {
     /// Where there is a lobby, only who is in it can hear: others are shown once they were let in.
     fn arrival(&mut self, id: &ClientId) {
         let here = match self.lobby {
-            Some(lobby) => lobby.has_member(id),
+            Some(lobby) => lobby.hears(id),
             None => true,
         };
         let name = self.cx.core.people.person(id, None).map(|person| person.name);

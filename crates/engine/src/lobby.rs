@@ -140,8 +140,9 @@ impl Lobby {
         self.session.as_ref().map_or(0, Session::unsent)
     }
 
-    pub(crate) fn has_member(&self, id: &undertone_wire::ids::ClientId) -> bool {
-        self.session.as_ref().is_some_and(|session| hall::is_member(session, id))
+    /// Whether this one is in the lobby, and so is oneself: only then a coming is news.
+    pub(crate) fn hears(&self, id: &undertone_wire::ids::ClientId) -> bool {
+        self.entered && self.session.as_ref().is_some_and(|session| hall::is_member(session, id))
     }
 
     pub(crate) fn unlink(&mut self, cx: &mut Cx<'_>) {
