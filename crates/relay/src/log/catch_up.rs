@@ -164,14 +164,6 @@ impl Log {
                 None => ctx.forward(conn, entry.frame),
             }
             reader.next = entry.position.saturating_add(1);
-            if note.commit && note.epoch == reader.epoch && !reader.open_next(facts) {
-                reader.place = Place::Paused;
-                let at_head = reader.next > head;
-                if at_head {
-                    self.arrive(id, conn, &mut shared.flow, ctx);
-                }
-                return bytes;
-            }
         }
         if let Some(all_to) = all_to {
             reader.next = reader.next.max(all_to.saturating_add(1));

@@ -118,18 +118,15 @@ pub(super) struct Live {
 pub(super) struct Note {
     #[n(0)]
     pub(super) epoch: u64,
-    /// It ends its epoch.
     #[n(1)]
-    pub(super) commit: bool,
-    #[n(2)]
     pub(super) hash: Hash,
-    #[n(3)]
+    #[n(2)]
     pub(super) writer: Hash,
     /// Of the body, in bytes.
-    #[n(4)]
+    #[n(3)]
     pub(super) size: u64,
     /// The running time when it was taken.
-    #[n(5)]
+    #[n(4)]
     pub(super) taken_ms: u64,
 }
 

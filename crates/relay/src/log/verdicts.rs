@@ -8,7 +8,7 @@ use super::{Asked, Asker, Shared};
 use crate::context::{Context, Part};
 use crate::limits::Limits;
 use crate::store::{CompareAppend, Operation, StoreKey};
-use undertone_wire::frame::{Append, Code, Entry, EntryKind, LogTerms, Reply};
+use undertone_wire::frame::{Append, Code, Entry, LogTerms, Reply};
 use undertone_wire::ids::{Hash, LogId, Token};
 
 /// Why not, and what the code says the number is.
@@ -114,9 +114,8 @@ impl Log {
 
         let place = Place { position: facts.next_position(), time: ctx.now.wall_ms, hash };
         let gave_way = facts.accept(append, writer, asker.member.id, place);
-        let commit = matches!(append.kind, EntryKind::Commit { .. });
         let taken_ms = ctx.now.mono_ms;
-        let note = Note { epoch: append.epoch, commit, hash, writer, size, taken_ms };
+        let note = Note { epoch: append.epoch, hash, writer, size, taken_ms };
         let accepted = Accepted {
             position: place.position,
             time: place.time,

@@ -235,6 +235,24 @@ fn a_token_of_a_commit_that_lost_is_no_reason_to_end_the_subscription() {
 }
 
 #[test]
+fn a_token_that_comes_twice_changes_nothing() {
+    let (mut world, writer, reader) = live_reader();
+    world.append(writer, commit(1, 0));
+    world.advance(reader, log(1), 1);
+    world.append(writer, commit(2, 1));
+    world.advance(reader, log(1), 1);
+    world.append(writer, text(3, 2, "a"));
+    assert_eq!(story(&world.heard(reader)), "E1 E2");
+    // Nor does it push out a newer one that came early.
+    world.advance(reader, log(1), 2);
+    world.advance(reader, log(1), 3);
+    world.advance(reader, log(1), 2);
+    world.append(writer, commit(4, 2));
+    world.append(writer, text(5, 3, "b"));
+    assert_eq!(story(&world.heard(reader)), "E3 E4 E5");
+}
+
+#[test]
 fn a_wrong_token_ends_a_paused_subscription() {
     let (mut world, writer, reader) = live_reader();
     world.append(writer, commit(1, 0));

@@ -192,3 +192,26 @@ fn a_log_that_is_gone_ends_its_subscriptions() {
     assert_eq!(world.append_refused(alice, text(1, 0, "a")).0, Code::Absent);
     assert_eq!(story(&world.heard(bob)), "U:Absent");
 }
+
+#[test]
+fn an_entry_that_the_store_lost_holds_up_nobody() {
+    use undertone_relay::store::{CompareAppend, Operation, RequestId, StoreKey, StoreRequest};
+    let (mut world, alice, bob) = scene();
+    world.append(alice, text(1, 0, "a"));
+    world.append(alice, text(2, 0, "b"));
+    let ask = |world: &mut World, operation| {
+        let key = StoreKey::Log(log(1));
+        world.store.execute(StoreRequest { id: RequestId(0), key, operation }).outcome
+    };
+    let Outcome::Header { version, header, .. } = ask(&mut world, Operation::ReadHeader) else {
+        panic!("no header");
+    };
+    let (header, drop) = (header.to_vec(), vec![2]);
+    let loss = CompareAppend { expected: version, header, drop, ..CompareAppend::default() };
+    ask(&mut world, Operation::CompareAppend(Box::new(loss)));
+    world.heard(bob);
+    world.subscribe(bob, log(1), 0, Start::Oldest);
+    assert_eq!(story(&world.heard(bob)), "S0 E1 H2");
+    world.append(alice, text(3, 0, "c"));
+    assert_eq!(story(&world.heard(bob)), "E3");
+}
