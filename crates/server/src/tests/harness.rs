@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, WebSocket};
 use undertone_relay::{ConnId, Input, Send, Step, To};
@@ -297,10 +297,13 @@ impl<S: Read + Write> Device<S> {
 
     /// The next frame, or the close code.
     pub(super) fn next(&mut self) -> Result<Vec<u8>, u16> {
+        let began = Instant::now();
         loop {
             if let Some(frame) = self.frames.next_frame(usize::MAX).unwrap() {
                 return Ok(frame.to_vec());
             }
+            // Pings keep a read from timing out.
+            assert!(began.elapsed() < PATIENCE, "the relay says nothing but pings");
             match self.socket.read().expect("the relay closed without a word") {
                 Message::Binary(record) => {
                     self.transport.open(&record, self.frames.buffer()).unwrap();

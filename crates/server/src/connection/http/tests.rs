@@ -155,6 +155,13 @@ fn what_two_readers_could_understand_differently_is_refused() {
         (400, get(&format!("{HERE}X : a\r\n"))),
         (400, "GET http://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned()),
         (400, "* * *\r\n\r\n".to_owned()),
+        (
+            400,
+            format!(
+                "POST / HTTP/1.1\r\n{HERE}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+            ),
+        ),
+        (400, format!("POST / HTTP/1.1\r\n{HERE}Content-Length: -1\r\n\r\n")),
         (405, format!("POST / HTTP/1.1\r\n{HERE}Content-Length: 5\r\n\r\nhello")),
         (405, format!("CONNECT localhost:22 HTTP/1.1\r\n{HERE}\r\n")),
         (505, format!("GET / HTTP/1.0\r\n{HERE}\r\n")),
