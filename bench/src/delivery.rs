@@ -5,7 +5,7 @@ use crate::cell::{Cell, Reading};
 use crate::goals::{GOALS, Goal, READERS};
 use crate::machine::Machine;
 use crate::spread::Spread;
-use crate::systems::{System, Tools};
+use crate::systems::{System, Tools, Wanted};
 use crate::{idle, product};
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -53,24 +53,24 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// Gets everything ready, waits for a quiet machine, and says what is measured.
-    pub(crate) fn prepare(&self) -> Outcome<Tools> {
+    /// Gets everything ready, waits for a quiet machine, and says what it is. Of `all` systems
+    /// those are given that are asked for and can be had.
+    pub(crate) fn prepare(&self, all: &[System]) -> Outcome<(Tools, Vec<System>)> {
+        let asked = |system: &System| self.only.is_empty() || self.only.contains(system);
+        let asked: Vec<System> = all.iter().copied().filter(asked).collect();
         let undertone = match &self.server {
             Some(path) => path.canonicalize()?,
             None => product::build()?,
         };
-        let tools = Tools::gather(undertone, self.payload, self.body)?;
+        let nats = asked.iter().any(|system| system.is_nats());
+        let wanted = Wanted { nats, payload: self.payload, body: self.body };
+        let tools = Tools::gather(undertone, wanted)?;
         println!("{}\n", Machine::await_quiet(self.force)?);
         if cfg!(debug_assertions) {
             println!("WARNING: not a release build. These are not figures.\n");
         }
-        Ok(tools)
-    }
-
-    /// Those of `all` that are asked for and can be had.
-    pub(crate) fn systems(&self, tools: &Tools, all: &[System]) -> Vec<System> {
-        let wanted = |system: &System| self.only.is_empty() || self.only.contains(system);
-        all.iter().copied().filter(wanted).filter(|system| tools.have(*system)).collect()
+        let systems = tools.of(&asked);
+        Ok((tools, systems))
     }
 }
 
@@ -84,8 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let time = Duration::try_from_secs_f64(arguments.seconds)?;
     let most = arguments.readers.iter().max().copied().unwrap_or_default();
     idle::check_handles(most)?;
-    let tools = arguments.common.prepare()?;
-    let systems = arguments.common.systems(&tools, System::value_variants());
+    let (tools, systems) = arguments.common.prepare(System::value_variants())?;
     let mut rows = arguments.rows(&systems);
     for round in 1..=arguments.rounds {
         for row in &mut rows {
@@ -134,6 +133,9 @@ impl Arguments {
         self.table("Server CPU a delivery, µs", rows, systems, 2, |reading| reading.cpu);
         self.table("Thousand deliveries a second", rows, systems, 0, |reading| reading.rate / 1e3);
         self.table("Cores used by neither server nor load", rows, systems, 2, |r| r.others);
+        if !self.readers.contains(&READERS) || !systems.contains(&System::Undertone) {
+            return;
+        }
         println!("| CPU a delivery, {READERS} readers | outstanding | ratio | goal | stretch | |");
         println!("| --- | --- | --- | --- | --- | --- |");
         GOALS.iter().for_each(|goal| judge(goal, rows));

@@ -72,9 +72,8 @@ pub(crate) fn check_handles(connections: u32) -> Outcome<()> {
 pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let connections = if arguments.long { LONG } else { arguments.connections };
     check_handles(connections + FIRST)?;
-    let tools = arguments.common.prepare()?;
-    let systems = [System::Undertone, System::NatsTls, System::Nats];
-    let systems = arguments.common.systems(&tools, &systems);
+    let all = [System::Undertone, System::NatsTls, System::Nats];
+    let (tools, systems) = arguments.common.prepare(&all)?;
     let mut rows: Vec<(System, Vec<f64>)> = systems.iter().map(|s| (*s, Vec::new())).collect();
     let hold = Duration::from_secs(arguments.hold);
     for round in 1..=arguments.rounds {

