@@ -581,7 +581,7 @@ impl Hands<'_, '_> {
             profile.name = None;
             self.cx.put_profile();
         }
-        self.cx.news(EventKind::RegistrationRefused(code));
+        self.cx.event(EventKind::RegistrationRefused(code));
     }
 
     fn session_refused(&mut self, log: &LogId, ask: SessionAsk, seq: u32, code: Code, detail: u64) {
@@ -622,7 +622,7 @@ impl Hands<'_, '_> {
         }
         let others = online.saturating_sub(1);
         if let Some(me) = self.cx.me() {
-            self.cx.news(EventKind::Registered { me, others, first });
+            self.cx.event(EventKind::Registered { me, others, first });
         }
         self.begin();
     }
