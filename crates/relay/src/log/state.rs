@@ -144,7 +144,7 @@ impl Log {
         let (head, ended) = (facts.header.head, facts.header.ended);
         let old = std::mem::replace(&mut self.head, head);
         self.ended = ended;
-        self.sweep.look_again();
+        self.sweep.record_read();
         self.wake_readers(id, old, shared, ctx);
     }
 
@@ -195,7 +195,7 @@ impl Log {
             }
             self.answer(id, waiting, Verdict::Refused(Code::StoreFailed, 0), shared, ctx);
         }
-        self.sweep = Sweep::default();
+        self.sweep.give_up();
     }
 
     /// A write did not happen: its requests wait again, in front of the others.
@@ -236,7 +236,7 @@ impl Log {
         ctx: &mut Context<'_>,
     ) {
         let Some((conn, seq)) = waiting.asked_by() else {
-            return self.swept(id, waiting, &verdict, shared, ctx);
+            return self.swept(waiting, &verdict, &mut shared.usage);
         };
         shared.flow.settled(conn, waiting.size());
         match verdict {

@@ -3,6 +3,7 @@
 use super::batch::{Gone, Verdict, Waiting};
 use super::facts::{Facts, Live, Note};
 use super::state::{Log, Record};
+use super::usage::Usage;
 use super::{Asked, Shared};
 use crate::context::{Context, Part};
 use crate::limits::{PAGE_BYTES, PAGE_ENTRIES};
@@ -11,11 +12,20 @@ use std::collections::BTreeSet;
 use undertone_wire::ids::LogId;
 
 /// Where the sweeping of a log stands: a page is read, what may go is written, one at a time.
+///
+/// What fails is not tried again at once, or a store that fails would be asked without end: the
+/// next time to live or the next trimming begins anew.
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     stage: Stage,
     /// Something may have expired.
     pub(super) due: bool,
+    /// The last page was full, and all of it could go.
+    more: bool,
+    /// It has been looked at since it was first read: before, nobody knows what has expired.
+    known: bool,
+    /// Up to here the slots' trimming has been looked at.
+    looked_to: u64,
     /// When the oldest entry expires, if that is in the shard's list.
     expires: Option<u64>,
     /// Entries that gave way to newer ones since the page was asked for. They are no more than
@@ -33,12 +43,20 @@ enum Stage {
 
 impl Sweep {
     pub(super) fn is_idle(&self) -> bool {
-        self.stage == Stage::Idle && !self.due
+        self.stage == Stage::Idle && !self.due && !self.more
     }
 
-    /// The record was read anew: nobody knows when its oldest entry expires.
-    pub(super) fn look_again(&mut self) {
-        self.due = true;
+    /// The record was read.
+    pub(super) fn record_read(&mut self) {
+        self.due |= !std::mem::replace(&mut self.known, true);
+    }
+
+    /// A write failed.
+    pub(super) fn give_up(&mut self) {
+        self.stage = Stage::Idle;
+        self.due = false;
+        self.more = false;
+        self.gave_way.clear();
     }
 
     /// Whether the moment that has come is this log's.
@@ -75,14 +93,16 @@ impl Log {
 
     /// Reads the oldest entries, if some of them may go.
     pub(super) fn start_sweep(&mut self, id: LogId, shared: &mut Shared, ctx: &mut Context<'_>) {
-        let due = std::mem::take(&mut self.sweep.due);
-        let Some(facts) = self.facts() else { return };
-        let expiring = due && facts.ttl_ms().is_some() && facts.header.entries > 0;
-        let wanted = expiring || facts.slots_trimmed() > facts.header.trimmed;
-        if self.sweep.stage != Stage::Idle {
-            self.sweep.due = due;
-        } else if wanted {
-            let from = facts.oldest();
+        let Some(facts) = self.facts().filter(|_| self.sweep.stage == Stage::Idle) else { return };
+        let slots = facts.slots_trimmed();
+        let from = facts.oldest();
+        let expiring = self.sweep.due && facts.ttl_ms().is_some() && facts.header.entries > 0;
+        let trimmed = slots > facts.header.trimmed.max(self.sweep.looked_to);
+        let wanted = expiring || trimmed || self.sweep.more;
+        self.sweep.due = false;
+        self.sweep.more = false;
+        self.sweep.looked_to = slots;
+        if wanted {
             let (max_entries, max_bytes) = (PAGE_ENTRIES, PAGE_BYTES);
             let operation = Operation::Read { from, max_entries, max_bytes };
             let asked = ctx.request(Part::Logs, StoreKey::Log(id), operation);
@@ -101,22 +121,19 @@ impl Log {
         shared: &mut Shared,
         ctx: &mut Context<'_>,
     ) {
-        self.sweep.stage = Stage::Idle;
         let (Outcome::Page { entries, end }, Some(facts)) = (outcome, self.facts()) else {
-            // A store that fails now is asked again when the log is used again.
-            return self.sweep.gave_way.clear();
+            return self.sweep.give_up();
         };
-        let all = entries.len();
         let gone: Vec<(u64, Note)> =
             entries.iter().map_while(|entry| leaves(entry, facts, ctx.now.mono_ms)).collect();
         let stays = entries.get(gone.len()).and_then(|entry| Note::read(&entry.note).ok());
-        let more = gone.len() == all && !end;
-        self.sweep.due |= more;
+        let more = gone.len() == entries.len() && !end;
+        self.sweep.more = more;
         if let Some(note) = stays {
             self.expire_later(id, Some(note.taken_ms), shared, ctx);
         }
         if gone.is_empty() {
-            self.sweep.gave_way.clear();
+            self.sweep.give_up();
         } else {
             self.sweep.stage = Stage::Writing;
             self.queue.push_back(Waiting::Sweep(Gone { entries: gone }));
@@ -124,25 +141,17 @@ impl Log {
     }
 
     /// What was read is gone, or could not go.
-    pub(super) fn swept(
-        &mut self,
-        id: LogId,
-        waiting: Waiting,
-        verdict: &Verdict,
-        shared: &mut Shared,
-        ctx: &mut Context<'_>,
-    ) {
+    pub(super) fn swept(&mut self, waiting: Waiting, verdict: &Verdict, usage: &mut Usage) {
         let Waiting::Sweep(gone) = waiting else { return };
         if let (Verdict::Swept, Record::Known(facts)) = (verdict, &self.record) {
             for note in self.sweep.still_there(&gone.entries) {
                 if let Some(mark) = facts.marks.get(&note.writer) {
-                    shared.usage.credit(mark.member, note.size);
+                    usage.credit(mark.member, note.size);
                 }
             }
         }
         self.sweep.stage = Stage::Idle;
         self.sweep.gave_way.clear();
-        self.expire_later(id, None, shared, ctx);
     }
 
     /// Sets the moment of the next look, when there is something that can expire.

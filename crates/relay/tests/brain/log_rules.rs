@@ -146,6 +146,31 @@ fn more_than_a_page_is_trimmed_in_steps() {
 }
 
 #[test]
+fn slots_of_a_door_trim_what_has_given_way_already() {
+    let (mut world, alice, bob) = with_terms(LogTerms { slots: 2, per_writer: 1, ..terms() });
+    for number in 1..=3 {
+        world.append(alice, text(number, 0, "a"));
+    }
+    world.done(alice, trim(0, 2));
+    world.done(bob, trim(1, 2));
+    assert_eq!(stored(&mut world, log(1)), [3]);
+    world.done(alice, trim(0, 3));
+    world.done(bob, trim(1, 3));
+    assert_eq!(stored(&mut world, log(1)), []);
+}
+
+#[test]
+fn more_than_a_page_expires_in_steps() {
+    let (mut world, alice, _) = with_terms(LogTerms { ttl: 60, ..terms() });
+    for number in 1..=1_300 {
+        world.append(alice, text(number, 0, "a"));
+    }
+    world.tick_after(60_000);
+    assert_eq!(stored(&mut world, log(1)), []);
+    assert_eq!(world.wake_at, None);
+}
+
+#[test]
 fn a_trim_that_cannot_be_is_refused() {
     let (mut world, alice, bob) = with_terms(LogTerms { slots: 2, ..terms() });
     world.append(alice, commit(1, 0));

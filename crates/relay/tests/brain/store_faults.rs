@@ -215,3 +215,38 @@ fn an_entry_that_the_store_lost_holds_up_nobody() {
     world.append(alice, text(3, 0, "c"));
     assert_eq!(story(&world.heard(bob)), "E3");
 }
+
+#[test]
+fn a_store_that_keeps_failing_is_not_asked_without_end() {
+    let mut world = World::new();
+    let crowd = world.crowd(2);
+    let slots = undertone_wire::frame::LogTerms { slots: 2, ttl: 60, ..terms() };
+    world.create(crowd[0], log(1), slots);
+    world.subscribe(crowd[1], log(1), 0, Start::Oldest);
+    world.append(crowd[0], text(1, 0, "a"));
+    let trim = |slot| {
+        move |seq| {
+            let (log, token) = (log(1), token(0));
+            Request::Trim { seq, log, token, slot, position: 1 }
+        }
+    };
+    world.done(crowd[0], trim(0));
+    world.hold();
+    let seq = world.seq();
+    world.frame(crowd[1], trim(1)(seq));
+    world.answer_one();
+    world.write_outcome = Some(Outcome::Failed);
+    for _ in 0..2 {
+        // It comes to rest, after the trimming and after the time to live.
+        let answered = (0..100).take_while(|_| world.answer_one()).count();
+        assert!(answered < 10, "{answered} requests");
+        world.tick_after(60_000);
+    }
+    world.write_outcome = None;
+    world.release();
+    world.append(crowd[0], text(2, 0, "b"));
+    world.tick_after(60_000);
+    world.heard(crowd[1]);
+    world.subscribe(crowd[1], log(1), 0, Start::Oldest);
+    assert_eq!(story(&world.heard(crowd[1])), "S2 H2");
+}
