@@ -268,15 +268,11 @@ impl Chats {
         peer: &ClientId,
         text: String,
     ) -> Result<(), CommandError> {
-        let name = |cx: &Cx<'_>| {
-            let person = cx.core.people.person(peer, None);
-            person.map_or_else(|| peer.to_string(), |p| p.name.as_str().to_owned())
-        };
         let Some(chat) = self.chats.get_mut(peer) else {
-            return Err(CommandError::NoChat(name(cx)));
+            return Err(CommandError::NoChat(called(cx, peer)));
         };
         if chat.row.state == State::Closed {
-            return Err(CommandError::ChatEnded(name(cx)));
+            return Err(CommandError::ChatEnded(called(cx, peer)));
         }
         let (peer, name) = (chat.row.peer, chat.row.name.clone());
         self.talk(cx, peer, &name, Some(text))
@@ -342,10 +338,11 @@ impl Chats {
     }
 
     pub(crate) fn end(&mut self, cx: &mut Cx<'_>, peer: &ClientId) -> Result<(), CommandError> {
-        let no_chat = || CommandError::NoChat(peer.to_string());
-        let chat = self.chats.get_mut(peer).ok_or_else(no_chat)?;
+        let Some(chat) = self.chats.get_mut(peer) else {
+            return Err(CommandError::NoChat(called(cx, peer)));
+        };
         match chat.row.state {
-            State::Closed => Err(no_chat()),
+            State::Closed => Err(CommandError::NoChat(called(cx, peer))),
             State::Starting | State::Invited => {
                 close(cx, chat, Ended::ByMe);
                 Ok(())
@@ -864,6 +861,12 @@ fn close(cx: &mut Cx<'_>, chat: &mut Chat, why: Ended) {
     let count = u32::try_from(not_sent.len()).unwrap_or(u32::MAX);
     cx.news(EventKind::ChatEnded { who, why, not_sent: count });
     discard(cx, chat);
+}
+
+/// What a person calls a member: the name, where it is known.
+fn called(cx: &Cx<'_>, peer: &ClientId) -> String {
+    let person = cx.core.people.person(peer, None);
+    person.map_or_else(|| peer.to_string(), |person| person.name.as_str().to_owned())
 }
 
 fn tell_not_sent(cx: &mut Cx<'_>, chat: &Chat, drafts: &[Draft], why: NotSent) {

@@ -35,10 +35,12 @@ pub(crate) enum LobbyAsk {
     /// Which knock.
     Knock(EntryId),
     SessionCreate,
-    WelcomeSubscribe,
+    /// Which Welcome.
+    WelcomeSubscribe(LogId),
     WelcomeCreate,
     WelcomeAppend,
-    JoinSubscribe,
+    /// By which Welcome.
+    JoinSubscribe(LogId),
     TicketSent,
 }
 
@@ -127,7 +129,7 @@ impl Lobby {
         *log == self.keys.board_log
             || *log == self.keys.door_log
             || self.session.as_ref().is_some_and(|session| session.log == *log)
-            || self.knocking.as_ref().is_some_and(|knocking| knocking.reads(log))
+            || self.joins_by(log)
     }
 
     /// The session's epoch and its members.
@@ -218,9 +220,16 @@ impl Lobby {
         match ask {
             LobbyAsk::BoardSubscribe => self.board.on_subscribed(writer),
             LobbyAsk::DoorSubscribe => self.door.on_subscribed(incarnation, after, writer),
-            LobbyAsk::JoinSubscribe => self.enter(cx, incarnation, after, writer),
+            LobbyAsk::JoinSubscribe(welcome) if self.joins_by(&welcome) => {
+                self.enter(cx, incarnation, after, writer);
+            }
             _ => {}
         }
+    }
+
+    /// Whether one still tries to get in by this Welcome: a newer knock makes older answers void.
+    fn joins_by(&self, welcome: &LogId) -> bool {
+        self.knocking.as_ref().is_some_and(|knocking| knocking.reads(welcome))
     }
 
     pub(crate) fn on_done(&mut self, cx: &mut Cx<'_>, ask: LobbyAsk) {
@@ -250,9 +259,13 @@ impl Lobby {
             (LobbyAsk::DoorSubscribe, code) => self.on_door_refused(cx, code),
             (LobbyAsk::DoorCreate, Code::Exists) => self.on_door_created(cx),
             (LobbyAsk::Knock(id), code) => self.on_knock_refused(cx, &id, code, detail),
-            (LobbyAsk::JoinSubscribe, code) => self.on_join_refused(cx, code),
+            (LobbyAsk::JoinSubscribe(welcome), code) if self.joins_by(&welcome) => {
+                self.on_join_refused(cx, code);
+            }
             (LobbyAsk::WelcomeCreate | LobbyAsk::WelcomeAppend, _) => self.drop_plan(cx),
-            (LobbyAsk::WelcomeSubscribe, _) => self.next_ticket(cx),
+            (LobbyAsk::WelcomeSubscribe(welcome), _) if self.joins_by(&welcome) => {
+                self.next_ticket(cx);
+            }
             (LobbyAsk::SessionCreate, _) => {
                 if let Some(opening) = self.opening.take() {
                     opening.delete(cx);

@@ -240,3 +240,33 @@ fn f22_the_relay_sees_no_text_and_no_name_of_a_room() {
     assert!(world.seen.iter().any(|s| matches!(s, Seen::Appended { commit: true, .. })));
     assert!(world.seen.iter().any(|s| matches!(s, Seen::Appended { commit: false, .. })));
 }
+
+#[test]
+fn a_relay_that_answers_late_keeps_nobody_out() {
+    let mut world = room(11, &["Alice"]);
+    let held = std::rc::Rc::new(std::cell::RefCell::new(None));
+    let keep = held.clone();
+    // Bob gets in by his third subscription: the board, the Welcome, the session.
+    let mut subscriptions = 0;
+    world.tamper = Some(Box::new(move |at, reply| {
+        subscriptions += usize::from(at == 1 && matches!(reply, Reply::Subscribed { .. }));
+        let third = subscriptions == 3 && keep.borrow().is_none();
+        if third {
+            *keep.borrow_mut() = Some(reply.clone());
+        }
+        !third
+    }));
+    world.add("Bob");
+    // Longer than a knock waits before it is made again.
+    world.run_for(15_000);
+    let answer = held.borrow_mut().take().expect("Bob asked for the session");
+    world.tamper = None;
+    assert_eq!(world.clients[1].engine.lobby_epoch(), None);
+    world.inject(1, answer);
+    world.run_for(15_000);
+    assert_eq!(world.clients[1].engine.lobby_epoch(), world.clients[0].engine.lobby_epoch());
+    world.texts(1);
+    world.say(0, "welcome");
+    world.run();
+    assert_eq!(world.texts(1), ["Alice: welcome"]);
+}

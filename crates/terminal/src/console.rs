@@ -18,6 +18,9 @@ use undertone_engine::{Command, Event, EventKind};
 /// Orders that are remembered until they are carried out.
 const MAX_REMEMBERED: usize = 1_024;
 
+/// Orders that wait until the operator's member is in the lobby.
+const MAX_EARLY: usize = 64;
+
 /// While orders have to wait, how often it is looked whether they still do.
 const BUSY: Duration = Duration::from_millis(20);
 
@@ -88,7 +91,9 @@ impl Console<'_> {
     }
 
     fn settle(&mut self) {
-        while let Some((tag, command)) = self.view.asks.pop_front() {
+        while self.view.joined
+            && let Some((tag, command)) = self.view.asks.pop_front()
+        {
             if !self.client.ask(tag, command.clone()) {
                 self.view.asks.push_front((tag, command));
                 break;
@@ -109,11 +114,13 @@ impl Console<'_> {
     }
 
     fn takes_lines(&self) -> bool {
-        self.typing && !self.view.quits && self.view.asks.is_empty() && !self.client.is_busy()
+        let waits = self.view.joined && !self.view.asks.is_empty();
+        let room = self.view.asks.len() < MAX_EARLY;
+        self.typing && !self.view.quits && !waits && room && !self.client.is_busy()
     }
 
     fn pause(&self) -> Duration {
-        if self.view.asks.is_empty() { IDLE } else { BUSY }
+        if self.view.asks.is_empty() || !self.view.joined { IDLE } else { BUSY }
     }
 
     fn line(&mut self, line: Line) {
@@ -137,6 +144,8 @@ struct View {
     /// What is shown when an order is carried out.
     orders: BTreeMap<u64, String>,
     next_tag: u64,
+    /// The member is in the lobby: what was ordered before waits for that.
+    joined: bool,
     quits: bool,
     over: bool,
 }
@@ -149,6 +158,7 @@ impl View {
             asks: VecDeque::new(),
             orders: BTreeMap::new(),
             next_tag: 1,
+            joined: false,
             quits: false,
             over: false,
         }
@@ -257,6 +267,7 @@ impl View {
             EventKind::RegistrationRefused(code) => {
                 self.problem(Report::registration(code, "Server"));
             }
+            EventKind::LobbyEntered { .. } => self.joined = true,
             _ => {}
         }
     }

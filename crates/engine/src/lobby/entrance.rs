@@ -47,6 +47,13 @@ struct Joining {
     ask_at: Option<u64>,
 }
 
+impl Joining {
+    /// The session's log has been asked whether the commit is there.
+    fn awaits_answer(&self) -> bool {
+        self.token.is_some() && self.ask_at.is_none()
+    }
+}
+
 impl Knocking {
     pub(super) fn reads(&self, log: &LogId) -> bool {
         self.joining.as_ref().is_some_and(|joining| joining.ticket.welcome_log == *log)
@@ -164,11 +171,12 @@ impl Lobby {
     /// Reads the Welcome of the next ticket.
     pub(super) fn next_ticket(&mut self, cx: &mut Cx<'_>) {
         let Some(knocking) = &mut self.knocking else { return };
+        cx.wake_at(knocking.again_at);
         knocking.joining = None;
         let Some(ticket) = knocking.tickets.pop_front() else { return };
         let (log, token) = (ticket.welcome_log, ticket.welcome_token.clone());
         knocking.joining = Some(Joining { ticket, welcome: None, token: None, ask_at: None });
-        lobby_ask(cx, LobbyAsk::WelcomeSubscribe, |seq| Request::Subscribe {
+        lobby_ask(cx, LobbyAsk::WelcomeSubscribe(log), |seq| Request::Subscribe {
             seq,
             log,
             token,
@@ -217,8 +225,8 @@ impl Lobby {
         let Some(joining) = self.knocking.as_mut().and_then(|k| k.joining.as_mut()) else { return };
         let Some(token) = joining.token.clone() else { return };
         joining.ask_at = None;
-        let log = joining.ticket.log;
-        lobby_ask(cx, LobbyAsk::JoinSubscribe, |seq| Request::Subscribe {
+        let (log, welcome) = (joining.ticket.log, joining.ticket.welcome_log);
+        lobby_ask(cx, LobbyAsk::JoinSubscribe(welcome), |seq| Request::Subscribe {
             seq,
             log,
             token,
@@ -279,10 +287,12 @@ impl Lobby {
             self.told_waiting = true;
             cx.news(EventKind::LobbyWaiting);
         }
+        let asks = knocking.joining.as_ref().is_some_and(Joining::awaits_answer);
         let ask_at = knocking.joining.as_ref().and_then(|joining| joining.ask_at);
         let (again_at, number) = (knocking.again_at, knocking.number);
         let tell_at = knocking.tell_at;
-        if again_at <= now {
+        // A log that has been asked may just have said yes; its answer comes, or the link ends.
+        if again_at <= now && !asks {
             return self.knock_again(cx, number);
         }
         match ask_at {
@@ -290,7 +300,9 @@ impl Lobby {
             Some(at) => cx.wake_at(at),
             None => {}
         }
-        cx.wake_at(again_at);
+        if !asks {
+            cx.wake_at(again_at);
+        }
         if let Some(at) = tell_at {
             cx.wake_at(at);
         }

@@ -56,6 +56,8 @@ pub(super) struct View {
     setup: Setup,
     stage: Stage,
     me: Option<Person>,
+    /// The lobby was entered: a new link goes on where the last one ended.
+    entered: bool,
     /// The name that the relay was asked for last.
     wanted: Option<Name>,
     front: Front,
@@ -82,6 +84,7 @@ impl View {
             setup,
             stage: Stage::Connecting,
             me: None,
+            entered: false,
             wanted: None,
             front: Front::Lobby,
             asked: BTreeMap::new(),
@@ -446,6 +449,7 @@ impl View {
                 self.say(format!("  not sent{to}: {why}"));
             }
             EventKind::RelayRestarted => {
+                self.entered = false;
                 self.say("the relay restarted; undelivered messages were lost");
             }
             EventKind::LetIn { by, who } => self.let_in(&by, &who),
@@ -472,7 +476,9 @@ impl View {
         self.setup.named = true;
         let line = welcome(&me, others);
         self.me = Some(me);
-        if self.setup.lobby {
+        if self.entered {
+            self.stage = Stage::In;
+        } else if self.setup.lobby {
             self.stage = Stage::Entering;
         } else {
             self.stage = Stage::In;
@@ -494,6 +500,7 @@ impl View {
 
     fn entered(&mut self, others: u32, open: bool, resumed: bool) {
         self.stage = Stage::In;
+        self.entered = true;
         let Some(me) = &self.me else { return };
         let since = if resumed {
             "You missed nothing since you left."
