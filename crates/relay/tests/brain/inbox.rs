@@ -158,7 +158,8 @@ fn only_the_owner_reads_and_trims() {
 
 #[test]
 fn what_the_owner_trimmed_is_gone_also_after_a_restart() {
-    let (mut world, a, b, bob) = scene();
+    let (mut world, _, b, bob) = scene();
+    let a = world.join(&Person::new(3, "Carol"));
     for number in 1..=4 {
         world.done(a, letter(bob, number));
     }
@@ -169,7 +170,10 @@ fn what_the_owner_trimmed_is_gone_also_after_a_restart() {
     assert_eq!(read(&mut world, b, 0), "D E3 E4 H4");
     world.done(b, trim(1));
     world.done(b, trim(100));
-    assert_eq!(read(&mut world, b, 0), "D H4", "no further than there is");
+    assert_eq!(read(&mut world, b, 0), "D H4");
+    let a = world.join(&Person::new(3, "Carol"));
+    world.done(a, letter(bob, 5));
+    assert_eq!(read(&mut world, b, 0), "D E5 H5", "nothing is trimmed that was not there");
 }
 
 #[test]
