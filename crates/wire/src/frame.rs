@@ -158,7 +158,8 @@ pub enum Request {
         #[n(4)]
         body: Blob<MAX_INBOX_ENTRY>,
     },
-    /// Reads one's own inbox from after a position, and what arrives from then on.
+    /// Reads one's own inbox from after a position, and what arrives from then on. Answered by
+    /// [`Reply::Done`], then the entries that are there, then [`Reply::InboxHead`].
     #[n(12)]
     InboxSubscribe {
         /// Echoed.
@@ -532,7 +533,7 @@ pub enum Reply {
         /// Up to a bound.
         #[n(1)]
         members: List<Present, MAX_USER_LIST>,
-        /// All of them, named here or not.
+        /// How many others are online, named here or not.
         #[n(2)]
         online: u32,
     },
