@@ -213,7 +213,6 @@ impl Connection {
     }
 
     /// `Some` with what was offered and what came after the head if the connection is upgraded.
-    #[allow(clippy::type_complexity)]
     fn answer_requests(
         &mut self,
         turn: &mut Turn<'_>,

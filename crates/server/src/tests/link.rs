@@ -2,9 +2,9 @@
 
 use super::harness::{DRAINED, ECHO, LARGE, PATIENCE, REGISTER, REPLACE, SHOUT, Scene};
 use tungstenite::Message;
-use undertone_wire::codec;
-use undertone_wire::frame::{Code, Reply, Request};
-use undertone_wire::limits::{MAX_FRAME, MAX_FRAME_UNREGISTERED};
+use undertone_wire::codec::{self, Blob, List};
+use undertone_wire::frame::{Code, KeyPackage, Reply, Request};
+use undertone_wire::limits::{MAX_FRAME, MAX_FRAME_UNREGISTERED, MAX_KEY_PACKAGE};
 use undertone_wire::link::{Initiator, LinkSecret, Psk, PskId, Refusal, SUBPROTOCOL, prologue};
 use undertone_wire::stream::{self, FrameReader};
 
@@ -136,14 +136,21 @@ fn a_text_message_ends_the_connection() {
 #[test]
 fn long_frames_are_taken_after_registration_only() {
     let scene = Scene::new();
+    let bytes = Blob::new(vec![0; MAX_KEY_PACKAGE]).unwrap();
+    let package = KeyPackage { suite: 3, last_resort: false, bytes };
+    let packages = List::new(vec![package; 2]).unwrap();
+    let long = Request::PublishKeyPackages { seq: 1, packages };
+    assert!(codec::encode(&long).len() > MAX_FRAME_UNREGISTERED);
     let mut stranger = scene.link();
-    stranger.send_bytes(&vec![0; MAX_FRAME_UNREGISTERED + 1]);
+    stranger.send(&long);
     stranger.expect_bye(Code::Malformed, Refusal::Malformed);
     let mut member = scene.link();
     member.ping(REGISTER);
     member.expect_pong(REGISTER);
-    // The longest frame is read whole, and only then found to be none.
-    member.send_bytes(&vec![0; MAX_FRAME]);
+    member.send(&long);
+    member.ping(ECHO);
+    member.expect_pong(ECHO);
+    member.send_bytes(&vec![0; MAX_FRAME + 1]);
     member.expect_bye(Code::Malformed, Refusal::Malformed);
 }
 
