@@ -91,6 +91,14 @@ struct Http {
     last: bool,
 }
 
+/// A request that makes the connection a WebSocket.
+struct Upgraded {
+    /// The subprotocols that the client offered.
+    offered: Vec<String>,
+    /// What came after the head.
+    rest: Vec<u8>,
+}
+
 struct Body {
     bytes: Arc<[u8]>,
     sent: usize,
@@ -208,16 +216,16 @@ impl Connection {
         protected.map_err(|error| End::Broken(error.to_string()))?;
         match read? {
             None => Ok(()),
-            Some((offered, rest)) => self.upgrade(&offered, &rest, turn),
+            Some(Upgraded { offered, rest }) => self.upgrade(&offered, &rest, turn),
         }
     }
 
-    /// `Some` with what was offered and what came after the head if the connection is upgraded.
+    /// `Some` if the connection is upgraded.
     fn answer_requests(
         &mut self,
         turn: &mut Turn<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<Option<(Vec<String>, Vec<u8>)>, End> {
+    ) -> Result<Option<Upgraded>, End> {
         let Layer::Http(http) = &mut self.layer else { return Ok(None) };
         while http.body.is_none() && !http.head.is_empty() {
             match turn.shared.site.answer(&http.head, &self.route, out) {
@@ -234,7 +242,8 @@ impl Connection {
                 }
                 Outcome::Upgraded { read, offered } => {
                     http.read(read);
-                    return Ok(Some((offered, std::mem::take(&mut http.head))));
+                    let rest = std::mem::take(&mut http.head);
+                    return Ok(Some(Upgraded { offered, rest }));
                 }
                 Outcome::Silence => {
                     return Err(End::Broken("plain connection from elsewhere".to_owned()));
