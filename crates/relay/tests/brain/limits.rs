@@ -170,6 +170,7 @@ fn a_connection_that_goes_takes_nothing_back() {
     let mut world = World::new();
     let crowd = world.crowd(2);
     world.create(crowd[0], log(1), terms());
+    world.subscribe(crowd[0], log(1), 0, Start::Oldest);
     world.hold();
     world.push(crowd[0], text(1, 0, "a"));
     world.push(crowd[0], text(2, 0, "b"));
