@@ -151,14 +151,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Without a console, what it says at its start goes to its log.
     #[track_caller]
     fn of(program: Program, is_silent: bool) -> Self {
-        let stream = if is_silent { &program.err } else { &program.out };
-        let expect = |pattern| stream.expect(pattern).unwrap_or_else(|why| program.fail(&why));
-        let line = expect("*Server listening on: *");
+        let line = program.expect("Server listening on: *");
         let address = line.rsplit(' ').next().unwrap().parse().unwrap();
-        let link = (!is_silent).then(|| expect("Link: *").replacen("Link: ", "", 1));
+        let link = (!is_silent).then(|| program.expect("Link: *").replacen("Link: ", "", 1));
+        program.expect(if is_silent { "Invite: *" } else { "Commands: *" });
         Self { program, address, link }
     }
 

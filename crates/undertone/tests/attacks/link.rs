@@ -1,0 +1,130 @@
+//! The records of a link, changed, repeated, turned around.
+
+use crate::{ALICE, MALLORY, scene};
+use undertone_testkit::peer;
+use undertone_wire::codec;
+use undertone_wire::frame::Request;
+use undertone_wire::link::{Psk, PskId, Refusal};
+
+#[test]
+fn a08_a_forged_record_ends_the_connection() {
+    let scene = scene();
+    let server = scene.server();
+    let (relay, invite) = (server.address, server.invite().relay_half().clone());
+    let mut witness = ALICE.registered(relay, &invite);
+    let ping = codec::encode(&Request::Ping { nonce: 5 });
+    for at in [0, 10, 26] {
+        let mut mallory = MALLORY.registered(relay, &invite);
+        let mut stream = Vec::new();
+        undertone_wire::stream::put(&ping, &mut stream);
+        let mut record = mallory.seal(&stream);
+        let at = at.min(record.len() - 1);
+        record[at] ^= 1;
+        mallory.send_record(record);
+        assert_eq!(mallory.closed().1, Refusal::Malformed.code());
+    }
+    witness.is_served();
+}
+
+/// Weakness W03d: no replay guard, and one key for both directions.
+#[test]
+fn w03_d_a_replayed_or_reflected_record_ends_the_connection() {
+    let scene = scene();
+    let server = scene.server();
+    let (relay, invite) = (server.address, server.invite().relay_half().clone());
+    let mut stream = Vec::new();
+    undertone_wire::stream::put(&codec::encode(&Request::Ping { nonce: 5 }), &mut stream);
+
+    let mut mallory = MALLORY.registered(relay, &invite);
+    let record = mallory.seal(&stream);
+    mallory.send_record(record.clone());
+    mallory.send_record(record);
+    assert_eq!(mallory.closed().1, Refusal::Malformed.code());
+
+    let mut mallory = MALLORY.registered(relay, &invite);
+    let _dropped = mallory.seal(&stream);
+    let record = mallory.seal(&stream);
+    mallory.send_record(record);
+    assert_eq!(mallory.closed().1, Refusal::Malformed.code());
+
+    let mut mallory = MALLORY.registered(relay, &invite);
+    mallory.send(&Request::Ping { nonce: 5 });
+    let tungstenite::Message::Binary(theirs) = mallory.socket.read().unwrap() else {
+        panic!("no record came")
+    };
+    mallory.send_record(theirs.to_vec());
+    let closed = loop {
+        if let tungstenite::Message::Close(frame) = mallory.socket.read().unwrap() {
+            break u16::from(frame.unwrap().code);
+        }
+    };
+    assert_eq!(closed, Refusal::Malformed.code());
+}
+
+/// Attack A06: keys that make every secret the same. The link's own tests try every such point in
+/// every place; here one knocks at the real door.
+#[test]
+fn w03_c_a_zero_public_key_ends_the_handshake() {
+    let scene = scene();
+    let server = scene.server();
+    for zero in [vec![0; 32], [vec![0; 32], vec![0; 35]].concat(), [vec![1], vec![0; 66]].concat()]
+    {
+        let code = peer::refusal_of_first_record(server.address, zero);
+        assert_eq!(code, Refusal::Malformed.code());
+    }
+    server.program.expect("Refused 127.0.0.1:*");
+}
+
+#[test]
+fn f06_a_wrong_pre_shared_key_is_refused_with_a_message_on_both_sides() {
+    let scene = scene();
+    let server = scene.server();
+    let mut wrong = server.invite().relay_half().clone();
+    wrong.psk = Psk::from_bytes([1; 32]);
+    let (origin, lobby) = (server.invite().origin.clone(), server.invite().lobby_half().cloned());
+    let link = undertone_wire::invite::Invite::new(origin, wrong, lobby, None).to_link();
+    let mut client = scene.ends(&["client", &link, "--name", "Alice"]);
+    client.expect_exit(4);
+    client.expect_error("*pre-shared key*", "ask for a new link*");
+    server.program.expect("Refused 127.0.0.1:*: *pre-shared key*");
+}
+
+#[test]
+fn f06_an_unknown_invite_is_refused_with_a_message_on_both_sides() {
+    let scene = scene();
+    let server = scene.server();
+    let mut wrong = server.invite().relay_half().clone();
+    wrong.psk_id = PskId([1; 16]);
+    let (origin, lobby) = (server.invite().origin.clone(), server.invite().lobby_half().cloned());
+    let link = undertone_wire::invite::Invite::new(origin, wrong, lobby, None).to_link();
+    let mut client = scene.ends(&["client", &link, "--name", "Alice"]);
+    client.expect_exit(4);
+    client.expect_error("the relay refused: this invite is not known here, or no longer", "*");
+    server.program.expect("Refused 127.0.0.1:*: unknown invite");
+}
+
+#[test]
+fn a_revoked_invite_lets_nobody_in() {
+    let scene = scene();
+    let _server = scene.server();
+    let link = scene.new_link();
+    let mut list = scene.ends(&["invite", "list"]);
+    list.expect_exit(0);
+    let elsewhere = undertone_testkit::scratch::Scratch::default();
+    let arguments = ["client", link.as_str(), "--name", "Alice"];
+    let start = || {
+        let mut command = scene.command_in(elsewhere.path(), &arguments);
+        undertone_testkit::process::Program::start(&mut command)
+    };
+    let mut alice = start();
+    alice.expect("Welcome, Alice (*");
+    alice.say("quit");
+    alice.expect_exit(0);
+    let id = undertone_wire::invite::Invite::parse(&link).unwrap().relay_half().psk_id.to_string();
+    assert!(list.out.text().contains(&id), "{}", list.out.text());
+    let mut revoke = scene.ends(&["invite", "revoke", &id]);
+    revoke.expect_exit(0);
+    let mut alice = start();
+    alice.expect_exit(4);
+    alice.expect_error("*", "ask for a new link*");
+}

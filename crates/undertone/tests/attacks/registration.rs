@@ -1,0 +1,156 @@
+//! Who owns an id and a name.
+
+use crate::{ALICE, MALLORY, scene};
+use undertone_testkit::peer::Persona;
+use undertone_wire::account::{AccountKind, AccountSecret, Card, RegistrationContext, Signature};
+use undertone_wire::codec::Blob;
+use undertone_wire::frame::{Code, Reply, Request, Who};
+use undertone_wire::ids::{ClientId, LinkKey};
+use undertone_wire::name::Name;
+
+fn refused(reply: &Reply) -> Code {
+    match reply {
+        Reply::Refused { code, .. } => *code,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// Weakness W02b: whoever came next replaced another's key.
+#[test]
+fn f30_the_same_id_with_another_key_is_refused_online_and_offline_and_after_a_restart() {
+    let scene = scene();
+    let server = scene.server();
+    let (address, invite) = (server.address, server.invite().relay_half().clone());
+    let thief = Persona { id: ALICE.id, ..MALLORY };
+    let alice = ALICE.registered(address, &invite);
+    assert_eq!(refused(&thief.register(address, &invite).1), Code::IdOwned);
+    drop(alice);
+    assert_eq!(refused(&thief.register(address, &invite).1), Code::IdOwned);
+    server.stop();
+    let server = scene.server();
+    let address = server.address;
+    assert_eq!(refused(&thief.register(address, &invite).1), Code::IdOwned);
+    ALICE.registered(address, &invite).is_served();
+}
+
+#[test]
+fn f31_a_registration_is_bound_to_its_connection() {
+    let scene = scene();
+    let server = scene.server();
+    let (address, invite) = (server.address, server.invite().relay_half().clone());
+    let earlier = ALICE.connect(address, &invite);
+    let card = ALICE.card();
+    let proof = earlier.context().sign(&ALICE.account(), &card);
+    // The very bytes, on another connection of the same device.
+    let mut later = ALICE.connect(address, &invite);
+    let reply = later.answer(&Request::Register { seq: 1, card, proof });
+    assert_eq!(refused(&reply), Code::SignatureInvalid);
+}
+
+/// Weakness W04d: an answer to a challenge could be used elsewhere.
+#[test]
+fn w04_d_a_proof_is_for_one_purpose_one_relay_and_one_connection() {
+    let scene = scene();
+    let server = scene.server();
+    let (address, invite) = (server.address, server.invite().relay_half().clone());
+    let (card, account) = (ALICE.card(), ALICE.account());
+    let mut alice = ALICE.connect(address, &invite);
+    let context = alice.context();
+    let other_relay = RegistrationContext { relay: LinkKey([3; 32]), ..context };
+    let other_link = RegistrationContext { handshake_hash: [3; 32], ..context };
+    let proofs = [
+        other_relay.sign(&account, &card),
+        other_link.sign(&account, &card),
+        // The card's own signature is one of the same key.
+        card.signature,
+        account.sign(&[&context.handshake_hash]),
+        Signature([0; 64]),
+    ];
+    for proof in proofs {
+        let mut one = ALICE.connect(address, &invite);
+        let reply = one.answer(&Request::Register { seq: 1, card: card.clone(), proof });
+        assert_eq!(refused(&reply), Code::SignatureInvalid);
+    }
+    let proof = context.sign(&account, &card);
+    let reply = alice.answer(&Request::Register { seq: 1, card, proof });
+    assert!(matches!(reply, Reply::Registered { .. }), "{reply:?}");
+}
+
+/// Weakness W04b: the registry was written before the signature was looked at.
+#[test]
+fn w04_b_an_unproven_registration_squats_neither_id_nor_name() {
+    let scene = scene();
+    let server = scene.server();
+    let (address, invite) = (server.address, server.invite().relay_half().clone());
+    // Mallory shows Alice's id and name with a key of hers, and then Alice's own card.
+    let squatter = AccountSecret::from_bytes(AccountKind::Ed25519, [66; 32]).unwrap();
+    let own_link = MALLORY.link_secret().public();
+    let forged = Card { account: squatter.public(), link: own_link, ..ALICE.card() };
+    for card in [forged, ALICE.card(), Card { link: own_link, ..ALICE.card() }] {
+        let mut mallory = MALLORY.connect(address, &invite);
+        let proof = mallory.context().sign(&squatter, &card);
+        let reply = mallory.answer(&Request::Register { seq: 1, card, proof });
+        let code = refused(&reply);
+        assert!(matches!(code, Code::SignatureInvalid | Code::WrongLinkKey), "{code:?}");
+    }
+    let mut witness = MALLORY.registered(address, &invite);
+    let who = Who::Name(Name::parse("Alice").unwrap());
+    let found = witness.answer(&Request::Lookup { seq: 2, who });
+    assert_eq!(found, Reply::Found { seq: 2, card: None });
+    let mut alice = ALICE.registered(address, &invite);
+    alice.is_served();
+}
+
+/// Weakness W04c: two registrations that race.
+#[test]
+fn w04_c_of_many_that_race_for_one_id_exactly_one_gets_it() {
+    let scene = scene();
+    let server = scene.server();
+    let (address, invite) = (server.address, server.invite().relay_half().clone());
+    let names = ["Ann", "Ben", "Cid", "Dan", "Eve", "Fay", "Gus", "Hal"];
+    let racers: Vec<_> = names
+        .into_iter()
+        .zip(1..)
+        .map(|(name, secret)| {
+            let invite = invite.clone();
+            let racer = Persona { secret, id: 7, name };
+            std::thread::spawn(move || (racer, racer.register(address, &invite).1))
+        })
+        .collect();
+    let results: Vec<_> = racers.into_iter().map(|racer| racer.join().unwrap()).collect();
+    let (winners, losers): (Vec<_>, Vec<_>) =
+        results.iter().partition(|(_, reply)| matches!(reply, Reply::Registered { .. }));
+    assert_eq!(winners.len(), 1, "{results:?}");
+    assert!(losers.iter().all(|(_, reply)| refused(reply) == Code::IdOwned), "{losers:?}");
+    let winner = winners[0].0;
+    let mut witness = winner.registered(address, &invite);
+    let found = witness.answer(&Request::Lookup { seq: 2, who: Who::Id(ClientId([7; 16])) });
+    let Reply::Found { card: Some(card), .. } = found else { panic!("{found:?}") };
+    assert_eq!(card.account, winner.account().public());
+}
+
+#[test]
+fn before_registration_nothing_else_is_answered() {
+    let scene = scene();
+    let server = scene.server();
+    let (address, invite) = (server.address, server.invite().relay_half().clone());
+    let mut mallory = MALLORY.connect(address, &invite);
+    mallory.is_served();
+    for request in [
+        Request::Lookup { seq: 1, who: Who::Name(Name::parse("Alice").unwrap()) },
+        Request::WatchPresence { seq: 2 },
+        Request::InboxSubscribe { seq: 3, after: 0 },
+    ] {
+        assert_eq!(refused(&mallory.answer(&request)), Code::NotRegistered);
+    }
+    // An inbox is its owner's alone, and operator's frames are the operator's.
+    let mut mallory = MALLORY.registered(address, &invite);
+    let command = undertone_wire::frame::OperatorCommand::InviteList;
+    let reply = mallory.answer(&Request::Operator { seq: 4, command });
+    assert_eq!(refused(&reply), Code::NotAllowed);
+    let body = Blob::new(vec![0; 64]).unwrap();
+    let id = undertone_wire::ids::EntryId([1; 16]);
+    let to = ClientId([200; 16]);
+    let reply = mallory.answer(&Request::InboxAppend { seq: 5, to, id, token: None, body });
+    assert_eq!(refused(&reply), Code::UnknownMember);
+}

@@ -1,0 +1,132 @@
+//! Who one is: profiles in one home.
+
+use crate::scene;
+use undertone_testkit::process::Program;
+
+fn id(member: &mut Program) -> String {
+    member.say("/whoami");
+    member.expect("  id: *").replacen("  id: ", "", 1)
+}
+
+#[test]
+fn f29_two_clients_without_arguments_are_two_people_and_the_same_two_afterwards() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let mut first = scene.client(&[]);
+    first.say("Alice");
+    first.expect("Welcome, Alice (*");
+    let mut second = scene.client(&[]);
+    second.expect_next("Alice is open in another terminal; a new name here is another person.");
+    second.say("Bob");
+    second.expect("Welcome, Bob (*");
+    let ids = [id(&mut first), id(&mut second)];
+    assert_ne!(ids[0], ids[1]);
+    // The one that ended last is taken first.
+    for member in [&mut first, &mut second] {
+        member.say("quit");
+        member.expect_exit(0);
+    }
+    let mut bob = scene.client(&[]);
+    bob.expect("Welcome, Bob (*");
+    let mut alice = scene.client(&[]);
+    alice.expect("Welcome, Alice (*");
+    bob.expect("Alice joined the chat");
+    assert_eq!([id(&mut alice), id(&mut bob)], ids);
+    assert!(!alice.out.text().contains("enter your name"));
+    alice.say("back again");
+    bob.expect("Alice: back again");
+}
+
+#[test]
+fn f29_an_id_is_a_random_uuid() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let [mut alice, mut bob] = scene.members(["Alice", "Bob"]);
+    for member in [&mut alice, &mut bob] {
+        let id = id(member);
+        let parts: Vec<&str> = id.split('-').collect();
+        assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+        // Version 4, variant 1 (RFC 9562 §5.4).
+        assert!(parts[2].starts_with('4') && parts[3].starts_with(['8', '9', 'a', 'b']), "{id}");
+    }
+}
+
+#[test]
+fn chats_go_on_after_both_were_stopped_and_started_again() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let _witness = scene.member("Witness");
+    let [mut alice, mut bob] = scene.members(["Alice", "Bob"]);
+    alice.say("/msg Bob one");
+    bob.expect("  Alice asks for a private chat: *");
+    bob.say("/accept");
+    alice.expect("  delivered to Bob");
+    for member in [&mut alice, &mut bob] {
+        member.say("quit");
+        member.expect_exit(0);
+    }
+    let [mut alice, mut bob] = scene.members(["Alice", "Bob"]);
+    alice.say("/msg Bob two");
+    bob.expect("[private] Alice: two");
+    alice.expect("  delivered to Bob");
+    bob.say("/msg Alice three");
+    alice.expect("[private] Bob: three");
+    bob.never_said("*asks for a private chat*");
+}
+
+#[test]
+fn what_was_said_while_one_was_away_is_there_on_return() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let [mut alice, mut bob, carol] = scene.members(["Alice", "Bob", "Carol"]);
+    bob.say("quit");
+    bob.expect_exit(0);
+    alice.expect("Bob left the chat");
+    alice.say("while you were away");
+    carol.expect("Alice: while you were away");
+    let bob = scene.client(&["--name", "Bob"]);
+    bob.expect("Alice: while you were away");
+    bob.expect("Welcome, Bob (*). * others online. You missed nothing since you left.");
+}
+
+#[test]
+fn a_profile_that_is_held_is_an_error_with_the_process() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let alice = scene.member("Alice");
+    for option in ["--name", "--profile"] {
+        let mut second = scene.ends(&["client", option, "Alice"]);
+        second.expect_exit(1);
+        let error = format!("the profile of Alice is in use by process {}", alice.id());
+        second.expect_error(&error, "end that process, or give another name: --name");
+    }
+}
+
+#[test]
+fn an_unknown_profile_is_an_error() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let mut client = scene.ends(&["client", "--profile", "Nobody"]);
+    client.expect_exit(2);
+    client.expect_error("there is no profile 'Nobody'*", "*");
+}
+
+#[test]
+fn ecdsa_identities_talk_with_the_others() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let mut alice = scene.member_with("Alice", &["--identity", "ecdsa"]);
+    let mut bob = scene.member_with("Bob", &["--identity", "ecdsa"]);
+    let mut carol = scene.member("Carol");
+    alice.expect("Carol joined the chat");
+    carol.say("hello");
+    bob.expect("Carol: hello");
+    alice.say("/msg Bob in a NIST suite");
+    bob.expect("[private] Alice: in a NIST suite");
+    bob.say("/accept");
+    alice.expect("  chat with Bob is secure (MLS_*_P*), not verified; *");
+    alice.say("/msg Carol in the common one");
+    carol.expect("[private] Alice: in the common one");
+    carol.say("/accept");
+    alice.expect("  chat with Carol is secure (MLS_*_Ed25519), not verified; *");
+}

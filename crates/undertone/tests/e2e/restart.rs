@@ -1,0 +1,105 @@
+//! The relay stops and starts again: what it keeps, and how its members meet again.
+
+use crate::scene;
+use undertone_testkit::process::Program;
+use undertone_testkit::scene::{Scene, Server};
+
+const LOST: &str = "the relay restarted; undelivered messages were lost";
+
+/// Kills the relay as a crash would, and starts it at the same address.
+fn crash_and_start(scene: &Scene, mut server: Server, arguments: &[&str]) -> Server {
+    let address = server.address.to_string();
+    server.program.kill();
+    scene.server_at(&address, arguments)
+}
+
+/// Everyone is in the lobby again.
+fn all_back(members: &[(&Program, &str)]) {
+    for (member, name) in members {
+        member.expect("Connection lost: *");
+        member.expect(LOST);
+        member.expect(&format!(
+            "Welcome, {name} (*). * online. You see what is written from now on."
+        ));
+    }
+}
+
+#[test]
+fn keys_certificate_invites_and_registry_are_kept() {
+    let scene = scene();
+    let server = scene.server();
+    let link = server.link.clone();
+    let mut alice = scene.member("Alice");
+    alice.say("/whoami");
+    let id = alice.expect("  id: *");
+    alice.say("quit");
+    alice.expect_exit(0);
+    let server = crash_and_start(&scene, server, &[]);
+    assert_eq!(server.link, link, "key, certificate, invite and lobby stand in the link");
+    let mut alice = scene.client(&[]);
+    alice.expect("Welcome, Alice (*");
+    alice.say("/whoami");
+    alice.expect(&id);
+}
+
+#[test]
+fn clients_reconnect_by_themselves_and_meet_in_the_lobby_again() {
+    let scene = scene();
+    let server = scene.server();
+    let [mut alice, mut bob] = scene.members(["Alice", "Bob"]);
+    let server = crash_and_start(&scene, server, &[]);
+    all_back(&[(&alice, "Alice"), (&bob, "Bob")]);
+    server.program.expect("Alice joined the chat");
+    alice.say("hello again");
+    bob.expect("Alice: hello again");
+    server.program.expect("Alice: hello again");
+    bob.say("and you");
+    alice.expect("Bob: and you");
+    assert_eq!(bob.times_said("Alice: hello again"), 1);
+}
+
+#[test]
+fn without_the_operators_member_they_meet_again_too() {
+    let scene = scene();
+    let server = scene.server_without_console();
+    let [mut alice, bob] = scene.members(["Alice", "Bob"]);
+    let _server = crash_and_start(&scene, server, &["--no-console"]);
+    all_back(&[(&alice, "Alice"), (&bob, "Bob")]);
+    alice.say("hello again");
+    bob.expect("Alice: hello again");
+}
+
+#[test]
+fn each_private_chat_is_said_to_be_over_and_can_be_started_again() {
+    let scene = scene();
+    let server = scene.server_without_console();
+    let [mut alice, mut bob] = scene.members(["Alice", "Bob"]);
+    alice.say("/msg Bob before");
+    bob.expect("  Alice asks for a private chat: *");
+    bob.say("/accept");
+    alice.expect("  delivered to Bob");
+    let _server = crash_and_start(&scene, server, &["--no-console"]);
+    alice.expect("  chat with Bob is over: start it again with /chat Bob");
+    bob.expect("  chat with Alice is over: start it again with /chat Alice");
+    alice.expect("Welcome, Alice (*");
+    bob.expect("Welcome, Bob (*");
+    alice.say("/msg Bob after");
+    bob.expect("[private] Alice: after");
+    bob.say("/accept Alice");
+    alice.expect("  delivered to Bob");
+}
+
+#[test]
+fn a_relay_that_is_gone_is_said_to_be_and_what_is_written_meanwhile_is_not_lost_silently() {
+    let scene = scene();
+    let server = scene.server_without_console();
+    let [mut alice, _bob] = scene.members(["Alice", "Bob"]);
+    server.stop();
+    alice.expect("Connection lost: *. Reconnecting...");
+    alice.say("is anyone there?");
+    alice.expect("  queued: not connected");
+    alice.say("quit");
+    alice.expect("1 message not sent");
+    alice.expect("Disconnected");
+    alice.expect_exit(1);
+}
