@@ -37,8 +37,10 @@ pub(crate) enum LobbyAsk {
     SessionCreate,
     /// Which Welcome.
     WelcomeSubscribe(LogId),
-    WelcomeCreate,
-    WelcomeAppend,
+    /// Of the plan with this Welcome.
+    WelcomeCreate(LogId),
+    /// Of the plan with this Welcome.
+    WelcomeAppend(LogId),
     /// By which Welcome.
     JoinSubscribe(LogId),
     TicketSent,
@@ -232,12 +234,20 @@ impl Lobby {
         self.knocking.as_ref().is_some_and(|knocking| knocking.reads(welcome))
     }
 
+    /// Whether the commit in the making is the one with this Welcome: another's commit may have
+    /// ended the one before it, whose answers mean nothing any more.
+    fn plans(&self, welcome: &LogId) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.welcome_log == *welcome)
+    }
+
     pub(crate) fn on_done(&mut self, cx: &mut Cx<'_>, ask: LobbyAsk) {
         match ask {
             LobbyAsk::BoardCreate => self.subscribe_board(cx),
             LobbyAsk::DoorCreate => self.on_door_created(cx),
             LobbyAsk::SessionCreate => self.announce(cx),
-            LobbyAsk::WelcomeCreate => self.on_welcome_created(cx),
+            LobbyAsk::WelcomeCreate(welcome) if self.plans(&welcome) => {
+                self.on_welcome_created(cx);
+            }
             _ => {}
         }
     }
@@ -246,7 +256,9 @@ impl Lobby {
         match ask {
             LobbyAsk::BoardAppend => self.on_announced(cx),
             LobbyAsk::Knock(_) => self.door.knocked(),
-            LobbyAsk::WelcomeAppend => self.on_welcome_stored(cx),
+            LobbyAsk::WelcomeAppend(welcome) if self.plans(&welcome) => {
+                self.on_welcome_stored(cx);
+            }
             _ => {}
         }
     }
@@ -262,7 +274,11 @@ impl Lobby {
             (LobbyAsk::JoinSubscribe(welcome), code) if self.joins_by(&welcome) => {
                 self.on_join_refused(cx, code);
             }
-            (LobbyAsk::WelcomeCreate | LobbyAsk::WelcomeAppend, _) => self.drop_plan(cx),
+            (LobbyAsk::WelcomeCreate(welcome) | LobbyAsk::WelcomeAppend(welcome), _)
+                if self.plans(&welcome) =>
+            {
+                self.drop_plan(cx);
+            }
             (LobbyAsk::WelcomeSubscribe(welcome), _) if self.joins_by(&welcome) => {
                 self.next_ticket(cx);
             }

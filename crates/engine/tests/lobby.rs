@@ -270,3 +270,33 @@ fn a_relay_that_answers_late_keeps_nobody_out() {
     world.run();
     assert_eq!(world.texts(1), ["Alice: welcome"]);
 }
+
+#[test]
+fn answers_to_a_commit_that_was_given_up_do_not_count_for_the_next_one() {
+    let mut world = room(12, &["Alice", "Bob"]);
+    let held = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let keep = held.clone();
+    // Alice, who is first in line, does not hear that a place for her Welcome was made.
+    world.tamper = Some(Box::new(move |at, reply| {
+        let holds = at == 0 && matches!(reply, Reply::Done { .. });
+        if holds {
+            keep.borrow_mut().push(reply.clone());
+        }
+        !holds
+    }));
+    world.add("Carol");
+    world.run();
+    assert_eq!(world.clients[2].engine.lobby_epoch().unwrap().1, 3, "Bob let Carol in");
+    world.add("Dave");
+    // Not long enough for Bob to take over.
+    world.run_for(300);
+    world.tamper = None;
+    let answers = std::mem::take(&mut *held.borrow_mut());
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    for answer in answers {
+        world.inject(0, answer);
+    }
+    world.run();
+    assert_eq!(world.troubles(), Vec::<String>::new());
+    assert_eq!(world.clients[3].engine.lobby_epoch().unwrap().1, 4);
+}

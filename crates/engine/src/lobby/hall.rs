@@ -43,7 +43,7 @@ pub(super) struct Waiting {
 pub(super) struct Plan {
     joiners: Vec<(ClientId, Vec<u8>)>,
     welcome: Vec<u8>,
-    welcome_log: LogId,
+    pub(super) welcome_log: LogId,
     welcome_token: Token,
     welcome_key: Token,
     next: Token,
@@ -171,7 +171,7 @@ impl Lobby {
         let (log, token) = (plan.welcome_log, plan.welcome_token.hash());
         self.plan = Some(plan);
         let terms = LogTerms { epoch: 0, token, slots: 0, per_writer: 0, ttl: WELCOME_TTL_S };
-        lobby_ask(cx, LobbyAsk::WelcomeCreate, |seq| Request::CreateLog { seq, log, terms });
+        lobby_ask(cx, LobbyAsk::WelcomeCreate(log), |seq| Request::CreateLog { seq, log, terms });
     }
 
     pub(super) fn on_welcome_created(&mut self, cx: &mut Cx<'_>) {
@@ -180,7 +180,7 @@ impl Lobby {
             outer::seal(&plan.welcome_key.0, &cx.draw(), &plan.welcome_log.0, &plan.welcome);
         let (log, token) = (plan.welcome_log, plan.welcome_token.clone());
         let Ok(body) = Blob::new(sealed) else { return self.drop_plan(cx) };
-        lobby_ask(cx, LobbyAsk::WelcomeAppend, |seq| {
+        lobby_ask(cx, LobbyAsk::WelcomeAppend(log), |seq| {
             let kind = EntryKind::Application;
             Request::Append(Append { seq, log, token, writer_number: 1, epoch: 0, kind, body })
         });
