@@ -14,17 +14,13 @@ fn upgrade(relay: SocketAddr, host: &str, more: &str) -> String {
 }
 
 fn status(relay: SocketAddr, request: &str) -> String {
-    use std::io::{Read, Write};
+    use std::io::{BufRead, BufReader, Write};
     let mut socket = peer::tcp(relay);
     socket.write_all(request.as_bytes()).unwrap();
-    let mut line = Vec::new();
-    for byte in socket.bytes() {
-        match byte {
-            Ok(b'\r') | Err(_) => break,
-            Ok(byte) => line.push(byte),
-        }
-    }
-    String::from_utf8(line).unwrap().split(' ').nth(1).unwrap_or("none").to_owned()
+    let mut line = String::new();
+    // Whoever is not answered is closed, perhaps with a reset.
+    let _reset = BufReader::new(socket).read_line(&mut line);
+    line.split(' ').nth(1).unwrap_or("none").to_owned()
 }
 
 const OURS: &str = "Sec-WebSocket-Protocol: undertone.1\r\n";
