@@ -158,7 +158,7 @@ impl Log {
     pub(super) fn pause_behind(&mut self, commit: &Accepted) {
         let Record::Known(facts) = &self.record else { return };
         for reader in self.readers.values_mut().filter(|reader| reader.place == Place::Live) {
-            if reader.epoch == commit.epoch && !reader.open_next(facts) {
+            if !reader.may_read(commit.epoch.saturating_add(1), facts) {
                 reader.place = Place::Paused;
                 reader.next = commit.position.saturating_add(1);
                 self.live = None;

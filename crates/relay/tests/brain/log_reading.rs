@@ -253,6 +253,27 @@ fn a_token_that_comes_twice_changes_nothing() {
 }
 
 #[test]
+fn an_old_token_presented_again_opens_nothing_to_come() {
+    let (mut world, writer, reader) = live_reader();
+    world.append(writer, commit(1, 0));
+    world.advance(reader, log(1), 1);
+    world.append(writer, text(2, 1, "a"));
+    world.advance(reader, log(1), 0);
+    world.append(writer, commit(3, 1));
+    world.append(writer, text(4, 2, "secret"));
+    assert_eq!(story(&world.heard(reader)), "E1 E2 E3");
+}
+
+#[test]
+fn an_author_that_reads_alone_costs_no_fan_out() {
+    let (mut world, writer, _) = readers(1);
+    world.subscribe(writer, log(1), 0, Start::Oldest);
+    world.silence();
+    world.append(writer, text(1, 0, "a"));
+    assert_eq!(world.sends.len(), 1);
+}
+
+#[test]
 fn a_wrong_token_ends_a_paused_subscription() {
     let (mut world, writer, reader) = live_reader();
     world.append(writer, commit(1, 0));
@@ -461,13 +482,14 @@ fn a_long_catch_up_comes_in_pages_and_waits_for_the_connection_to_drain() {
     // Live traffic does not overtake what is behind.
     world.append(writer, text(41, 0, "live"));
     assert!(world.heard(reader).is_empty());
-    let mut read = first;
+    let (mut read, mut drains) = (first, 0);
     while !world.drains.is_empty() {
         world.drains.clear();
+        drains += 1;
         world.input(Input::Drained { conn: reader });
         read += entries(&world.heard(reader)).len();
     }
-    assert_eq!(read, 41);
+    assert_eq!((read, drains), (41, 3));
     world.append(writer, text(42, 0, "live"));
     assert_eq!(story(&world.heard(reader)), "E42");
 }

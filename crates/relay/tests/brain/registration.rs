@@ -248,6 +248,16 @@ fn an_older_card_is_outdated_and_a_newer_one_may_bring_a_new_device() {
 }
 
 #[test]
+fn one_version_of_a_card_has_one_name() {
+    let mut world = World::new();
+    let alice = Person::new(1, "Alice");
+    world.join(&alice);
+    let other = Person { version: 1, ..alice.called("Bob") };
+    assert_eq!(refused(&mut world, &other), Some(Code::Outdated));
+    world.join(&Person::new(2, "Bob"));
+}
+
+#[test]
 fn a_new_name_frees_the_old_one() {
     let mut world = World::new();
     let alice = Person::new(1, "Alice");

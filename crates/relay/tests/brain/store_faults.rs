@@ -3,7 +3,7 @@
 use crate::harness::{World, commit, entries, log, story, terms, text, token};
 use undertone_relay::store::{Outcome, Store};
 use undertone_relay::{ConnId, Input};
-use undertone_wire::frame::{Append, Code, Request, Start};
+use undertone_wire::frame::{Append, Code, LogTerms, Request, Start};
 
 fn scene() -> (World, ConnId, ConnId) {
     let mut world = World::new();
@@ -160,9 +160,30 @@ fn a_token_for_an_epoch_that_was_never_durable_opens_nothing() {
     world.advance(bob, log(1), 1);
     world.hold();
     world.push(alice, commit(1, 0));
+    world.advance(bob, log(1), 1);
     world.release();
-    let heard = world.heard(bob);
-    assert!(entries(&heard).iter().all(|entry| entry.epoch == 0), "{}", story(&heard));
+    assert_eq!(story(&world.heard(bob)), "E1");
+}
+
+#[test]
+fn a_page_of_what_may_go_that_cannot_be_read_is_read_later() {
+    let mut world = World::new();
+    let crowd = world.crowd(2);
+    world.create(crowd[0], log(1), LogTerms { ttl: 60, ..terms() });
+    world.append(crowd[0], text(1, 0, "a"));
+    world.hold();
+    world.tick_after(60_000);
+    let request = world.waiting.pop_front().unwrap();
+    let mut reply = world.store.execute(request);
+    reply.outcome = Outcome::Failed;
+    world.input(Input::Stored(reply));
+    assert!(world.waiting.is_empty());
+    world.release();
+    world.append(crowd[0], text(2, 0, "b"));
+    world.tick_after(60_000);
+    world.heard(crowd[1]);
+    world.subscribe(crowd[1], log(1), 0, Start::Oldest);
+    assert_eq!(story(&world.heard(crowd[1])), "S2 H2");
 }
 
 #[test]
@@ -220,7 +241,7 @@ fn an_entry_that_the_store_lost_holds_up_nobody() {
 fn a_store_that_keeps_failing_is_not_asked_without_end() {
     let mut world = World::new();
     let crowd = world.crowd(2);
-    let slots = undertone_wire::frame::LogTerms { slots: 2, ttl: 60, ..terms() };
+    let slots = LogTerms { slots: 2, ttl: 60, ..terms() };
     world.create(crowd[0], log(1), slots);
     world.subscribe(crowd[1], log(1), 0, Start::Oldest);
     world.append(crowd[0], text(1, 0, "a"));
