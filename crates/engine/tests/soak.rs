@@ -152,6 +152,7 @@ fn after_restarts_of_the_relay_all_end_in_one_session() {
 }
 
 /// `UNDERTONE_SEEDS` asks for more than a run in CI has time for.
+#[expect(clippy::disallowed_methods, reason = "a test is told how long to run")]
 fn seeds(usual: u64) -> u64 {
     std::env::var("UNDERTONE_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
 }
