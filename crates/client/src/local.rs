@@ -54,12 +54,7 @@ impl std::fmt::Debug for LocalRelay {
 impl LocalRelay {
     /// A relay of this process.
     #[must_use]
-    pub fn here(
-        listen: SocketAddr,
-        link: Option<String>,
-        pin: [u8; 32],
-        data: PathBuf,
-    ) -> Self {
+    pub fn here(listen: SocketAddr, link: Option<String>, pin: [u8; 32], data: PathBuf) -> Self {
         Self { v: VERSION, listen, process: std::process::id(), link, pin, data }
     }
 
