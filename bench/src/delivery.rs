@@ -184,7 +184,7 @@ fn judge(goal: &Goal, rows: &[Row]) {
     match Spread::of(ratios) {
         None => println!("| {title} | {k} | not measured | {sign} {goal_is} | {stretch} | |"),
         Some(ratio) => {
-            let verdict = if goal.is_reached(ratio.median) { "reached" } else { "missed" };
+            let verdict = goal.verdict(ratio.median);
             println!("| {title} | {k} | {ratio:.2} | {sign} {goal_is} | {stretch} | {verdict} |");
         }
     }

@@ -67,11 +67,15 @@ impl Goal {
         }
     }
 
-    pub(crate) fn is_reached(&self, ratio: f64) -> bool {
-        match self.against {
-            Against::Better(_) | Against::Published(_) => ratio >= self.goal,
+    /// What is to be said about it. Published figures are another machine's, or another day's:
+    /// nothing is reached or missed against them.
+    pub(crate) fn verdict(&self, ratio: f64) -> &'static str {
+        let reached = match self.against {
+            Against::Published(_) => return "for reference only",
+            Against::Better(_) => ratio >= self.goal,
             Against::Above(_) => ratio <= self.goal,
-        }
+        };
+        if reached { "reached" } else { "missed" }
     }
 
     /// The system that must have been measured too.
@@ -109,9 +113,15 @@ mod tests {
         let [.., floor] = &GOALS;
         let [_, _, nats, ..] = &GOALS;
         assert_eq!(nats.ratio(0.5, Some(3.0)), Some(6.0));
-        assert!(nats.is_reached(6.0) && !nats.is_reached(4.9));
+        assert_eq!([nats.verdict(6.0), nats.verdict(4.9)], ["reached", "missed"]);
         assert_eq!(floor.ratio(0.6, Some(0.2)), Some(0.6 / 0.2));
-        assert!(floor.is_reached(3.0) && !floor.is_reached(3.6));
+        assert_eq!([floor.verdict(3.0), floor.verdict(3.6)], ["reached", "missed"]);
         assert_eq!(nats.ratio(0.5, None), None);
+    }
+
+    #[test]
+    fn nothing_is_reached_against_a_published_figure() {
+        let [former, ..] = &GOALS;
+        assert_eq!(former.verdict(100.0), "for reference only");
     }
 }
