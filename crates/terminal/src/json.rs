@@ -1,5 +1,6 @@
 //! JSON mode: one object per line each way, for programs. `docs/json.md` shows every verb.
 
+mod answers;
 mod asked;
 mod told;
 
@@ -9,21 +10,24 @@ mod tests;
 use crate::input::Line;
 use crate::output::Output;
 use crate::report::{Exit, Report};
+use answers::Answers;
 use asked::{Asked, Id, Verb};
 use crossbeam_channel::{Receiver, never, select};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 use undertone_client::client::{Client, Status, Told};
 use undertone_engine::api::{Conversation, Ended, Who};
 use undertone_engine::{Command, EventKind};
+use undertone_wire::frame::Code;
 use undertone_wire::name::Name;
 
 /// The version of this interface: the first line each way.
 pub const VERSION: u64 = 1;
-/// Commands that wait for their answer; beyond it a program is told to read.
-const MAX_OPEN: usize = 1_024;
+/// While commands have to wait, how often it is looked whether they still do.
 const BUSY: Duration = Duration::from_millis(20);
+
+/// How long nothing can happen without anything waking us.
 const IDLE: Duration = Duration::from_secs(3_600);
 
 /// Runs until the program says `bye` or ends its input, or there is nothing to go on with.
@@ -77,11 +81,12 @@ fn is_text(letter: char) -> bool {
 struct Json {
     lines: Vec<String>,
     asks: VecDeque<(u64, Command)>,
-    ids: BTreeMap<u64, Id>,
-    /// Ends that were asked for, in order.
-    endings: VecDeque<Option<Id>>,
-    next_tag: u64,
+    answers: Answers,
+    /// The name to register under, from the arguments.
     name: Option<Name>,
+    /// That one was asked for, and there is no answer yet.
+    insists: bool,
+    bye: Option<Id>,
     secure: bool,
     registered: bool,
     quits: bool,
@@ -94,10 +99,10 @@ impl Json {
         Self {
             lines: Vec::new(),
             asks: VecDeque::new(),
-            ids: BTreeMap::new(),
-            endings: VecDeque::new(),
-            next_tag: 1,
+            answers: Answers::new(),
             name,
+            insists: false,
+            bye: None,
             secure: false,
             registered: false,
             quits: false,
@@ -158,15 +163,11 @@ impl Json {
 
     fn asked(&mut self, asked: Asked) {
         let Asked { id, verb } = asked;
-        if self.ids.len() >= MAX_OPEN {
-            let full = Report::command("too many answers are open", "read them before you go on");
-            return self.error(id.as_ref(), &full);
-        }
         let command = match verb {
             Verb::Version => return,
             Verb::Hello => return self.hello(id.as_ref()),
             Verb::Bye => {
-                self.quits = true;
+                (self.quits, self.bye) = (true, id);
                 return;
             }
             Verb::Register(name) => Command::Register(name),
@@ -176,26 +177,24 @@ impl Json {
             Verb::RelayTo(who, text) => Command::Direct { who, text: Some(text) },
             Verb::ChatRequest(who, text) => Command::Direct { who, text },
             Verb::ChatResponse(who, true) => Command::Accept(who),
-            Verb::ChatResponse(who, false) => Command::Decline(who),
+            Verb::ChatResponse(who, false) => return self.decline(id, who),
             Verb::ChatTerminate(who) => return self.end(id, who),
         };
-        self.ask(id, command);
+        let tag = self.answers.tag(id);
+        self.asks.push_back((tag, command));
+    }
+
+    /// An engine says nothing of a decline that it carried out. What is asked after it is answered
+    /// after it: if there was no error by then, there will be none.
+    fn decline(&mut self, id: Option<Id>, who: Option<Who>) {
+        let tag = self.answers.tag(id);
+        let after = self.answers.tag_after(tag);
+        self.asks.extend([(tag, Command::Decline(who)), (after, Command::Chats)]);
     }
 
     fn end(&mut self, id: Option<Id>, who: Who) {
-        if self.endings.len() < MAX_OPEN {
-            self.endings.push_back(id.clone());
-        }
-        self.ask(id, Command::End(who));
-    }
-
-    fn ask(&mut self, id: Option<Id>, command: Command) {
-        let tag = self.next_tag;
-        self.next_tag += 1;
-        if let Some(id) = id {
-            self.ids.insert(tag, id);
-        }
-        self.asks.push_back((tag, command));
+        let tag = self.answers.tag_of_end(id);
+        self.asks.push_back((tag, Command::End(who)));
     }
 
     fn hello(&mut self, id: Option<&Id>) {
@@ -217,11 +216,17 @@ impl Json {
                 self.exit = report.exit;
                 self.error(None, &report);
             }
-            Told::Closed { unsent } => {
-                self.say(&json!({ "type": "bye", "not_sent": unsent }));
-                self.over = true;
-            }
+            Told::Closed { unsent } => self.closed(unsent),
         }
+    }
+
+    fn closed(&mut self, unsent: usize) {
+        if unsent > 0 {
+            self.exit = self.exit.max(Exit::Failed);
+        }
+        let bye = self.bye.take();
+        self.say(&told::with_id(json!({ "type": "bye", "not_sent": unsent }), bye.as_ref()));
+        self.over = true;
     }
 
     fn status(&mut self, status: &Status) {
@@ -230,7 +235,9 @@ impl Json {
                 self.secure = true;
                 self.hello(None);
                 if let Some(name) = self.name.take() {
-                    self.ask(None, Command::Register(name));
+                    self.insists = true;
+                    let tag = self.answers.tag(None);
+                    self.asks.push_back((tag, Command::Register(name)));
                 }
             }
             Status::Lost(_) => {
@@ -249,30 +256,44 @@ impl Json {
     }
 
     fn event(&mut self, tag: Option<u64>, kind: EventKind) {
-        let id = tag.and_then(|tag| self.ids.remove(&tag));
+        if let EventKind::Chats(_) = kind {
+            return self.carried_out(tag);
+        }
+        let id = match &kind {
+            EventKind::Failed(_) => self.answers.failed(tag),
+            EventKind::ChatEnded { why: Ended::ByMe, .. } => self.answers.ended(),
+            _ => self.answers.answer(tag),
+        };
         match &kind {
-            EventKind::Registered { .. } => self.registered = true,
-            EventKind::Failed(error) => {
-                let report = Report::from(error);
-                return self.error(id.as_ref(), &report);
-            }
-            EventKind::RegistrationRefused(code) => {
-                let report = Report::registration(*code, "asked for");
-                return self.error(id.as_ref(), &report);
-            }
-            EventKind::Trouble(trouble) => {
-                let report = Report::trouble(trouble);
-                return self.error(id.as_ref(), &report);
-            }
-            EventKind::ChatEnded { why: Ended::ByMe, .. } => {
-                let id = self.endings.pop_front().flatten();
-                let object = told::object(&kind);
-                return self.say(&told::with_id(object.unwrap_or(Value::Null), id.as_ref()));
-            }
+            EventKind::Registered { .. } => (self.registered, self.insists) = (true, false),
+            EventKind::Failed(error) => self.error(id.as_ref(), &Report::from(error)),
+            EventKind::RegistrationRefused(code) => self.refused(id.as_ref(), *code),
+            EventKind::Trouble(trouble) => self.error(id.as_ref(), &Report::trouble(trouble)),
             _ => {}
         }
-        if let Some(object) = told::object(&kind) {
-            self.say(&told::with_id(object, id.as_ref()));
+        self.tell(&kind, id.as_ref());
+    }
+
+    fn tell(&mut self, kind: &EventKind, id: Option<&Id>) {
+        if let Some(object) = told::object(kind) {
+            self.say(&told::with_id(object, id));
+        }
+    }
+
+    /// A program can choose another name; one that came as an argument cannot be changed.
+    fn refused(&mut self, id: Option<&Id>, code: Code) {
+        let report = Report::registration(code, "asked for");
+        self.error(id, &report);
+        if std::mem::take(&mut self.insists) {
+            self.exit = self.exit.max(report.exit);
+            self.quits = true;
+        }
+    }
+
+    fn carried_out(&mut self, tag: Option<u64>) {
+        if let Some(id) = self.answers.carried_out(tag) {
+            let object = json!({ "type": "chat_response", "by": "me", "accept": false });
+            self.say(&told::with_id(object, Some(&id)));
         }
     }
 }

@@ -1,6 +1,9 @@
+mod schema;
+
 use super::asked::{Asked, Id, Verb, read};
 use super::*;
 use proptest::prelude::*;
+use undertone_engine::api::CommandError;
 
 fn verb(line: &str) -> Verb {
     read(line).unwrap().verb
@@ -73,6 +76,59 @@ fn an_answer_is_one_line_of_plain_text() {
     assert!(line.chars().all(is_text), "{line}");
     let back: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(back["text"], "a\nb\u{1b}[31m\u{202e}\u{9b}");
+}
+
+fn lines(json: &mut Json) -> Vec<Value> {
+    json.lines.drain(..).map(|line| serde_json::from_str(&line).unwrap()).collect()
+}
+
+#[test]
+fn a_bye_has_the_id_of_the_line_that_asked_for_it() {
+    let mut json = Json::new(None);
+    json.line(&Line::Text(r#"{"type":"bye","id":"end"}"#.to_owned()));
+    assert!(json.quits);
+    json.told(Told::Closed { unsent: 0 });
+    assert_eq!(lines(&mut json), [json!({ "type": "bye", "id": "end", "not_sent": 0 })]);
+    assert_eq!((json.over, json.exit), (true, Exit::Done));
+}
+
+#[test]
+fn what_was_not_sent_is_counted_and_is_a_failure() {
+    let mut json = Json::new(None);
+    json.told(Told::Closed { unsent: 2 });
+    assert_eq!(lines(&mut json), [json!({ "type": "bye", "not_sent": 2 })]);
+    assert_eq!(json.exit, Exit::Failed);
+}
+
+#[test]
+fn a_decline_is_answered_once_it_did_not_fail() {
+    let mut json = Json::new(None);
+    let line = r#"{"type":"chat_response","accept":false,"id":8}"#;
+    json.line(&Line::Text(line.to_owned()));
+    let tags: Vec<_> = json.asks.drain(..).map(|(tag, _)| tag).collect();
+    json.event(Some(tags[1]), EventKind::Chats(Vec::new()));
+    let answer = json!({ "type": "chat_response", "by": "me", "accept": false, "id": 8 });
+    assert_eq!(lines(&mut json), [answer]);
+
+    json.line(&Line::Text(line.to_owned()));
+    let tags: Vec<_> = json.asks.drain(..).map(|(tag, _)| tag).collect();
+    json.event(Some(tags[0]), EventKind::Failed(CommandError::NoRequest));
+    json.event(Some(tags[1]), EventKind::Chats(Vec::new()));
+    let all = lines(&mut json);
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert_eq!((&all[0]["type"], &all[0]["id"]), (&json!("error"), &json!(8)));
+}
+
+#[test]
+fn a_refused_name_ends_the_program_only_if_it_was_an_argument() {
+    for from_argument in [false, true] {
+        let name = Name::parse("Alice").ok().filter(|_| from_argument);
+        let mut json = Json::new(name);
+        json.told(Told::Status(Status::Secure));
+        json.event(None, EventKind::RegistrationRefused(Code::NameTaken));
+        assert_eq!(json.quits, from_argument);
+        assert_eq!(json.exit == Exit::Refused, from_argument);
+    }
 }
 
 proptest! {

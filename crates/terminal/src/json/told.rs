@@ -66,7 +66,6 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
         EventKind::Members(members) => json!({
             "type": "user_list", "members": members.iter().map(person).collect::<Vec<_>>(),
         }),
-        EventKind::Resolved(who) => json!({ "type": "get_pubkey", "member": person(who) }),
         EventKind::Key { who, key } => {
             let (algorithm, bytes) = key.parts();
             let key = data_encoding::HEXLOWER.encode(bytes);
@@ -121,6 +120,7 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
             "help": "nothing to do where it comes back by itself",
         }),
         EventKind::Chats(_)
+        | EventKind::Resolved(_)
         | EventKind::Failed(_)
         | EventKind::Trouble(_)
         | EventKind::RegistrationRefused(_) => return None,

@@ -1,0 +1,206 @@
+//! The page, the schema and what is really written agree.
+
+use super::super::asked::read;
+use super::super::told;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use undertone_engine::EventKind;
+use undertone_engine::api::{Conversation, Ended, Message, NotSent, Person};
+use undertone_wire::account::{AccountKey, Ed25519Key};
+use undertone_wire::frame::Code;
+use undertone_wire::ids::{ClientId, EntryId};
+use undertone_wire::name::Name;
+
+const PAGE: &str = include_str!("../../../../../docs/json.md");
+const SCHEMA: &str = include_str!("../../../../../docs/json.schema.json");
+
+/// The verbs of the interface.
+const VERBS: [&str; 11] = [
+    "hello",
+    "register",
+    "get_pubkey",
+    "chat_request",
+    "chat_response",
+    "chat_terminate",
+    "relay",
+    "user_list",
+    "delivery",
+    "error",
+    "bye",
+];
+
+/// As much of JSON Schema as ours uses, and stricter: every field must be named by the schema.
+struct Schema(Value);
+
+impl Schema {
+    fn ours() -> Self {
+        Self(serde_json::from_str(SCHEMA).unwrap())
+    }
+
+    fn has(&self, side: &str, value: &Value) -> bool {
+        self.fits(&self.0["$defs"][side], value)
+    }
+
+    fn fits(&self, schema: &Value, value: &Value) -> bool {
+        schema.as_object().unwrap().iter().all(|(word, rule)| match word.as_str() {
+            "title" | "description" | "format" => true,
+            "$ref" => {
+                let name = rule.as_str().unwrap().strip_prefix("#/$defs/").unwrap();
+                self.fits(&self.0["$defs"][name], value)
+            }
+            "anyOf" => rule.as_array().unwrap().iter().any(|one| self.fits(one, value)),
+            "const" => rule == value,
+            "enum" => rule.as_array().unwrap().contains(value),
+            "type" => match rule {
+                Value::Array(types) => types.iter().any(|one| is_a(one, value)),
+                one => is_a(one, value),
+            },
+            "required" => rule
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|key| value.get(key.as_str().unwrap()).is_some()),
+            "properties" => value.as_object().is_none_or(|fields| {
+                fields.iter().all(|(key, field)| {
+                    rule.get(key).is_some_and(|schema| self.fits(schema, field))
+                })
+            }),
+            "items" => value.as_array().unwrap().iter().all(|item| self.fits(rule, item)),
+            other => panic!("the test does not know the schema's word {other}"),
+        })
+    }
+}
+
+fn is_a(kind: &Value, value: &Value) -> bool {
+    match kind.as_str().unwrap() {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_u64(),
+        "null" => value.is_null(),
+        other => panic!("the test does not know the type {other}"),
+    }
+}
+
+/// The first cell of each row of the page's table.
+fn written() -> Vec<&'static str> {
+    let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `{"));
+    rows.map(|row| row.split_once("}` |").unwrap().0).collect()
+}
+
+fn shown() -> Vec<&'static str> {
+    let (_, block) = PAGE.split_once("```json\n").unwrap();
+    block.split_once("\n```").unwrap().0.lines().collect()
+}
+
+fn kind(value: &Value) -> Option<String> {
+    Some(value.get("type")?.as_str()?.to_owned())
+}
+
+#[test]
+fn every_line_that_the_page_tells_to_write_is_read_and_is_in_the_schema() {
+    let schema = Schema::ours();
+    let mut kinds = BTreeSet::new();
+    for inside in written() {
+        let line = format!("{{{inside}}}");
+        assert!(read(&line).is_ok(), "not read: {line}");
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert!(schema.has("written", &value), "not in the schema: {line}");
+        kinds.extend(kind(&value));
+    }
+    let told_only = ["delivery", "error"];
+    let expected = VERBS.iter().filter(|verb| !told_only.contains(verb));
+    assert_eq!(kinds, expected.map(ToString::to_string).collect());
+}
+
+#[test]
+fn every_line_that_the_page_shows_is_in_the_schema_and_every_verb_is_shown() {
+    let schema = Schema::ours();
+    let mut kinds = BTreeSet::new();
+    for line in shown() {
+        let value: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        assert!(schema.has("read", &value), "not in the schema: {line}");
+        kinds.extend(kind(&value));
+    }
+    assert_eq!(kinds, VERBS.iter().map(ToString::to_string).collect());
+}
+
+#[test]
+fn what_is_really_written_is_in_the_schema() {
+    let schema = Schema::ours();
+    for event in events() {
+        let Some(object) = told::object(&event) else { panic!("{event:?} is not told") };
+        assert!(schema.has("read", &object), "not in the schema: {object}");
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_it_should() {
+    let schema = Schema::ours();
+    for line in [
+        r#"{"type":"hello","colour":"blue"}"#,
+        r#"{"type":"relay","text":7}"#,
+        r#"{"type":"chat_response","accept":"yes"}"#,
+        r#"{"type":"destroy"}"#,
+        r#"{"v":2}"#,
+    ] {
+        let value: Value = serde_json::from_str(line).unwrap();
+        assert!(!schema.has("written", &value), "{line}");
+    }
+}
+
+fn person() -> Person {
+    Person {
+        client_id: ClientId([7; 16]),
+        name: Name::parse("Bob").unwrap(),
+        fingerprint: Some(key().fingerprint()),
+        verified: false,
+    }
+}
+
+fn key() -> AccountKey {
+    AccountKey::Ed25519(Ed25519Key([3; 32]))
+}
+
+/// One of each kind that is told as an object of its own.
+fn events() -> Vec<EventKind> {
+    let (who, conversation) = (person(), Conversation::Direct(ClientId([7; 16])));
+    let message = EntryId([1; 16]);
+    let text = Message {
+        conversation,
+        id: message,
+        from: who.clone(),
+        own: false,
+        time: 1,
+        text: "hi".to_owned(),
+        known_kind: true,
+    };
+    let unknown = Person { fingerprint: None, ..who.clone() };
+    let mut events = vec![
+        EventKind::Registered { me: who.clone(), others: 1, first: true },
+        EventKind::LobbyEntered { others: 1, open: false, resumed: false },
+        EventKind::LobbyWaiting,
+        EventKind::RelayRestarted,
+        EventKind::Came(unknown),
+        EventKind::Went(who.clone()),
+        EventKind::NoLongerMember(who.clone()),
+        EventKind::LetIn { by: who.clone(), who: who.clone() },
+        EventKind::Members(vec![who.clone()]),
+        EventKind::Key { who: who.clone(), key: key() },
+        EventKind::Message(text),
+        EventKind::ChatRequested { who: who.clone(), with_text: true },
+        EventKind::ChatAsked(who.clone()),
+        EventKind::ChatOpened { who: who.clone(), suite: "MLS_…" },
+        EventKind::ChatDeclined(who.clone()),
+        EventKind::Queued { conversation: Conversation::Lobby, message },
+        EventKind::AtRelay { conversation, message },
+        EventKind::NotSent { conversation, message, why: NotSent::ChatEnded },
+        EventKind::Delivered { who: who.clone(), messages: vec![message] },
+        EventKind::Bye(Code::Replaced),
+    ];
+    for why in [Ended::ByMe, Ended::ByThem, Ended::LostByRelay] {
+        events.push(EventKind::ChatEnded { who: who.clone(), why, not_sent: 1 });
+    }
+    events
+}
