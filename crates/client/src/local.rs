@@ -61,13 +61,20 @@ impl LocalRelay {
     /// Where this computer reaches it.
     #[must_use]
     pub fn loopback(&self) -> SocketAddr {
-        let ip = match self.listen.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        SocketAddr::new(ip, self.listen.port())
+        reached_at(self.listen)
     }
+}
+
+/// Where this computer reaches what listens there: an address that stands for all of them is
+/// reached at the one of its family that never leaves the computer.
+#[must_use]
+pub fn reached_at(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
 }
 
 /// The pin of the first certificate in a PEM file.
@@ -201,6 +208,18 @@ mod tests {
         let local = LocalRelays::at(scratch.path().join("local"));
         let published = local.publish(&relay("127.0.0.1:8080")).unwrap();
         assert_eq!(published.file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_listens_everywhere_is_reached_here() {
+        for (listen, reached) in [
+            ("0.0.0.0:8080", "127.0.0.1:8080"),
+            ("[::]:8080", "[::1]:8080"),
+            ("192.0.2.7:8080", "192.0.2.7:8080"),
+            ("[::1]:8080", "[::1]:8080"),
+        ] {
+            assert_eq!(relay(listen).loopback(), reached.parse().unwrap());
+        }
     }
 
     #[test]

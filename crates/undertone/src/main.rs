@@ -5,6 +5,7 @@ mod friends;
 mod join;
 mod lobby;
 mod operate;
+mod origin;
 mod paper;
 mod places;
 mod serve;

@@ -2,10 +2,11 @@
 
 use crate::args::{Invite as Arguments, InviteSub, Relay};
 use crate::lobby;
+use crate::origin;
 use crate::places::Places;
 use std::path::PathBuf;
 use undertone_client::endpoint::Endpoint;
-use undertone_client::local::{LocalRelay, LocalRelays, certificate_pin};
+use undertone_client::local::{LocalRelay, LocalRelays, certificate_pin, reached_at};
 use undertone_client::operator::{OperatorError, OperatorLink};
 use undertone_server::OperatorAccess;
 use undertone_terminal::output::Output;
@@ -14,7 +15,7 @@ use undertone_terminal::text::one_line;
 use undertone_wire::codec::Text;
 use undertone_wire::frame::{OperatorCommand, Reply};
 use undertone_wire::ids::EntryId;
-use undertone_wire::invite::{CertificatePin, Invite, Origin, RelayInvite};
+use undertone_wire::invite::{CertificatePin, Invite, RelayInvite};
 use undertone_wire::link::{Psk, PskId};
 
 /// Live, until it is interrupted or the relay ends.
@@ -98,7 +99,7 @@ impl There {
             psk_id: access.psk_id,
             psk: access.psk.clone(),
         };
-        let origin = Origin::loopback(access.address.port());
+        let origin = origin::of(reached_at(access.address));
         let link = OperatorLink::ask(Endpoint::at(origin, relay), access.secret.clone(), command);
         link.map_err(|error| report(&error))
     }
@@ -129,7 +130,7 @@ impl There {
         // The public address, the pin and the inviter are those of the printed link.
         let printed = self.local.as_ref().and_then(|local| local.link.as_deref());
         let printed = printed.and_then(|link| Invite::parse(link).ok());
-        let origin = Origin::loopback(self.access.address.port());
+        let origin = origin::towards(self.access.address);
         let origin = printed.as_ref().map_or(origin, |invite| invite.origin.clone());
         let pin = printed.as_ref().map_or(self.pin(), |invite| invite.relay_half().pin);
         let relay = RelayInvite {

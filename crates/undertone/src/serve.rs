@@ -2,6 +2,7 @@
 
 use crate::args::{LogFormat, Server as Arguments};
 use crate::lobby;
+use crate::origin;
 use crate::places::Places;
 use crate::settings::ServerSettings;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -22,7 +23,7 @@ use undertone_terminal::input::{self, Line};
 use undertone_terminal::output::Output;
 use undertone_terminal::report::{Exit, Report};
 use undertone_wire::account::AccountKind;
-use undertone_wire::invite::{Host, Invite, Inviter, Origin, RelayInvite};
+use undertone_wire::invite::{Invite, Inviter, Origin, RelayInvite};
 use undertone_wire::link::PROTOCOL;
 use undertone_wire::lobby::LobbySecret;
 use undertone_wire::name::Name;
@@ -56,7 +57,8 @@ pub(crate) fn run(
     let member = member.transpose()?;
     let link = link(&server, &config, &lobby, member.as_ref().map(|(_, member)| member));
     let published = publish(&server, &config, places, link.clone())?;
-    greet(output, &server, link.filter(|_| member.is_some()));
+    let only_here = config.url.is_none() && server.local_address().ip().is_loopback();
+    greet(output, &server, link.filter(|_| member.is_some()), only_here);
     match member {
         Some((lines, member)) => {
             let news = news(server.events())?;
@@ -97,9 +99,12 @@ fn config(arguments: &Arguments, places: &Places) -> Result<Config, Report> {
 }
 
 fn url(text: &str) -> Result<Origin, Report> {
-    Origin::parse(text).map_err(|error| {
-        Report::new(Exit::Usage, error, "give the public origin: --url https://chat.example.org")
-    })
+    let help = "give the public origin: --url https://chat.example.org";
+    let origin = Origin::parse(text).map_err(|error| Report::new(Exit::Usage, error, help))?;
+    if origin.is_https() {
+        return Ok(origin);
+    }
+    Err(Report::new(Exit::Usage, "a public origin begins with https://", help))
 }
 
 fn tls(text: Option<&str>) -> Result<TlsMode, Report> {
@@ -217,18 +222,7 @@ fn connect(server: &Weak<ServerHandle>) -> Result<MemoryEnds, NotRunning> {
 
 /// Where others reach this relay.
 fn origin(server: &ServerHandle, config: &Config) -> Origin {
-    if let Some(url) = &config.url {
-        return url.clone();
-    }
-    let address = server.local_address();
-    if address.ip().is_loopback() || address.ip().is_unspecified() {
-        return Origin::loopback(address.port());
-    }
-    let host = match address {
-        SocketAddr::V4(address) => Host::V4(*address.ip()),
-        SocketAddr::V6(address) => Host::V6(*address.ip()),
-    };
-    Origin::https(host, address.port())
+    config.url.clone().unwrap_or_else(|| origin::towards(server.local_address()))
 }
 
 fn link(
@@ -260,7 +254,7 @@ fn publish(
     relays.publish(&relay).map_err(|error| Report::from(&error))
 }
 
-fn greet(output: &mut Output, server: &ServerHandle, link: Option<String>) {
+fn greet(output: &mut Output, server: &ServerHandle, link: Option<String>, only_here: bool) {
     let address = server.local_address();
     let mut lines = vec![
         format!("Server listening on: {address}"),
@@ -270,7 +264,7 @@ fn greet(output: &mut Output, server: &ServerHandle, link: Option<String>) {
         Some(link) => {
             lines.push(format!("Link: {link}"));
             lines.push(format!("Join: {} client", how_we_were_started()));
-            if address.ip().is_loopback() {
+            if only_here {
                 lines.push(format!("{ONLY_HERE} undertone server --help friends"));
             }
             lines.push("Commands: '@Name message' to one member, 'message' to everyone".to_owned());

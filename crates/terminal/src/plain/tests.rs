@@ -373,7 +373,7 @@ fn a13_neither_text_nor_kind_of_a_message_forges_a_line() {
         ["Bob: hi\n  | Carol: I quit\n  | \u{241b}[2J", "[private] Bob: only you"]
     );
     let EventKind::Message(mut newer) = message("Bob", Conversation::Lobby, "?") else {
-        unreachable!()
+        panic!("it is a message")
     };
     newer.known_kind = false;
     scene.is(EventKind::Message(newer));
