@@ -104,6 +104,10 @@ impl AccountKey {
 }
 
 fn verify_p256(key: &P256Key, digest: &Hash, bytes: &Signature) -> Result<(), SignatureInvalid> {
+    // SEC 1 knows a third form of this length, without a sign: a key would have two hashes.
+    if !matches!(key.0, [2 | 3, ..]) {
+        return Err(SignatureInvalid);
+    }
     let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&key.0).map_err(|_| SignatureInvalid)?;
     let signature = p256::ecdsa::Signature::from_slice(&bytes.0).map_err(|_| SignatureInvalid)?;
     if signature.normalize_s().is_some() {

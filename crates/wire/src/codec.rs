@@ -3,6 +3,9 @@
 //! Every value has exactly one encoding. A decoder that only understands is not enough: other
 //! integer widths, indefinite lengths, extra or missing elements would give one frame many faces.
 //! So what was decoded is encoded again and compared, byte for byte, without allocation.
+//!
+//! Before anything is decoded the heads are walked through: nothing claims more than is there, so
+//! no reader further in reserves, recurses or steps over anything for a claim.
 
 use minicbor::{Decode, Decoder, Encode, Encoder, decode as de, encode as en};
 
@@ -29,6 +32,7 @@ pub fn decode<T>(bytes: &[u8]) -> Result<T, Malformed>
 where
     T: for<'b> Decode<'b, ()> + Encode<()>,
 {
+    check_heads(bytes)?;
     let mut decoder = Decoder::new(bytes);
     let value: T = decoder.decode().map_err(|_| Malformed)?;
     if decoder.position() != bytes.len() {
@@ -37,6 +41,52 @@ where
     let mut expected = Expected { rest: bytes };
     Encoder::new(&mut expected).encode(&value).map_err(|_| Malformed)?;
     if expected.rest.is_empty() { Ok(value) } else { Err(Malformed) }
+}
+
+/// Checks that the bytes are one item of definite lengths, all of which is there.
+fn check_heads(bytes: &[u8]) -> Result<(), Malformed> {
+    let mut rest = bytes;
+    let mut items: u64 = 1;
+    while items > 0 {
+        let (head, after) = rest.split_first().ok_or(Malformed)?;
+        let (argument, after) = argument(head & 0x1f, after)?;
+        rest = after;
+        items -= 1;
+        // Major types (RFC 8949 §3.1).
+        match head >> 5 {
+            0 | 1 => {}
+            2 | 3 => {
+                let length = usize::try_from(argument).map_err(|_| Malformed)?;
+                rest = rest.get(length..).ok_or(Malformed)?;
+            }
+            4 => items = items.saturating_add(argument),
+            5 => items = items.saturating_add(argument.saturating_mul(2)),
+            // `false`, `true`, `null`. There are no tags, floats or other simple values.
+            7 if matches!(head, 0xf4..=0xf6) => {}
+            _ => return Err(Malformed),
+        }
+        // Every item has a byte at least.
+        if items > rest.len() as u64 {
+            return Err(Malformed);
+        }
+    }
+    if rest.is_empty() { Ok(()) } else { Err(Malformed) }
+}
+
+/// A head's number: in the head itself, or in the 1, 2, 4 or 8 bytes after it.
+fn argument(low: u8, rest: &[u8]) -> Result<(u64, &[u8]), Malformed> {
+    let width = match low {
+        0..=23 => return Ok((low.into(), rest)),
+        24 => 1,
+        25 => 2,
+        26 => 4,
+        27 => 8,
+        // 31 is an indefinite length, the others mean nothing.
+        _ => return Err(Malformed),
+    };
+    let (bytes, rest) = rest.split_at_checked(width).ok_or(Malformed)?;
+    let number = bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte));
+    Ok((number, rest))
 }
 
 /// A writer that only agrees.

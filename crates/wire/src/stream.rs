@@ -54,12 +54,13 @@ impl FrameReader {
         Ok(self.held.get(start..self.read))
     }
 
-    /// Forgets what was read, and gives the memory back when nothing is left.
+    /// Forgets what was read, and gives its memory back.
     fn compact(&mut self) {
         if self.read == self.held.len() {
             self.held = Vec::new();
-        } else {
-            self.held.drain(..self.read);
+        } else if self.read > 0 {
+            // Into memory of its own size: half a frame does not keep what a long one needed.
+            self.held = self.held.split_off(self.read);
         }
         self.read = 0;
     }
