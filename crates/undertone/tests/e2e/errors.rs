@@ -2,7 +2,8 @@
 
 use crate::scene;
 use std::net::{Ipv4Addr, TcpListener};
-use undertone_testkit::scratch::Scratch;
+use std::path::Path;
+use undertone_testkit::scratch::{Scratch, files_below};
 
 #[test]
 fn with_no_relay_at_all_the_two_ways_to_start_are_said() {
@@ -110,4 +111,74 @@ fn w03_h_a_line_that_is_not_utf_8_is_an_error_and_is_never_sent() {
     alice.expect_error("the line is not UTF-8", "it was not sent");
     alice.say("whole");
     bob.expect_next("Alice: whole");
+}
+
+/// Puts other bytes into a file; what it held before comes back.
+fn overwrite(file: &Path, at: usize, bytes: &[u8]) -> Vec<u8> {
+    let before = std::fs::read(file).unwrap();
+    let mut after = before.clone();
+    after[at..at + bytes.len()].copy_from_slice(bytes);
+    std::fs::write(file, after).unwrap();
+    before
+}
+
+#[test]
+fn a_profile_that_is_damaged_or_newer_is_named_and_left_alone() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let mut alice = scene.member("Alice");
+    alice.say("quit");
+    alice.expect_exit(0);
+    let mut files = files_below(&scene.home().join("profiles"));
+    // A lock says who looked last.
+    files.retain(|file| !file.ends_with("lock"));
+    let file = |name: &str| files.iter().find(|file| file.ends_with(name)).unwrap().clone();
+    let refused = |error: &str, help: &str| {
+        let before: Vec<_> = files.iter().map(|file| std::fs::read(file).ok()).collect();
+        let mut client = scene.ends(&["client", "--name", "Alice"]);
+        client.expect_exit(1);
+        client.expect_error(error, help);
+        let after: Vec<_> = files.iter().map(|file| std::fs::read(file).ok()).collect();
+        assert!(before == after, "something was changed or deleted");
+    };
+    let store = file("store");
+    // The form's number (user_version) in a SQLite header, and the header itself.
+    let good = overwrite(&store, 60, &99u32.to_be_bytes());
+    refused("the store * was written by a newer version (form 99, known is 1)", "update this *");
+    std::fs::write(&store, &good).unwrap();
+    overwrite(&store, 0, b"no database");
+    refused("the store * is damaged: *", "restore the profile's folder from a backup*");
+    std::fs::write(&store, &good).unwrap();
+    let key = std::fs::read(file("profile.key")).unwrap();
+    std::fs::remove_file(file("profile.key")).unwrap();
+    refused("the profile * is damaged: *", "restore the profile's folder from a backup*");
+    std::fs::write(file("profile.key"), key).unwrap();
+    scene.member("Alice");
+}
+
+#[test]
+fn a_relay_whose_registry_or_key_is_damaged_does_not_start_and_changes_nothing() {
+    let scene = scene();
+    let mut server = scene.server();
+    server.program.say("quit");
+    server.program.expect_exit(0);
+    let data = scene.data();
+    let refused = |error: &str| {
+        let arguments = ["server", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
+        let mut server = scene.ends(&arguments);
+        server.expect_exit(1);
+        server.expect_error(error, "restore *");
+        assert_eq!(server.out.text(), "");
+    };
+    let registry = data.join("registry");
+    let good = overwrite(&registry, 0, b"no database");
+    refused("cannot open the registry *: *");
+    std::fs::write(&registry, good).unwrap();
+    let key = data.join("keys/relay");
+    let good = std::fs::read(&key).unwrap();
+    std::fs::write(&key, &good[..31]).unwrap();
+    refused("* is damaged: 32 bytes were expected, 31 are there");
+    assert_eq!(std::fs::read(&key).unwrap(), good[..31]);
+    std::fs::write(&key, good).unwrap();
+    scene.server();
 }
