@@ -7,6 +7,9 @@ mod backoff;
 mod line;
 mod runner;
 
+#[cfg(test)]
+mod tests;
+
 pub use line::Status;
 
 use crate::clock::{Clock, NoRandomness};
