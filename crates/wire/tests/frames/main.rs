@@ -10,7 +10,7 @@ mod accounts;
 mod examples;
 mod golden;
 mod mutations;
-// mod page;
+mod page;
 mod round_trip;
 mod strategies;
 mod stream;

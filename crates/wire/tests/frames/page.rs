@@ -29,11 +29,9 @@ fn has_rule(prefix: &str, kind: u8) -> bool {
 
 #[test]
 fn every_kind_of_frame_is_on_the_page() {
-    for (prefix, kinds) in [
-        ("request-", kinds::<Request>()),
-        ("reply-", kinds::<Reply>()),
-        ("seen-", kinds::<Seen>()),
-    ] {
+    for (prefix, kinds) in
+        [("request-", kinds::<Request>()), ("reply-", kinds::<Reply>()), ("seen-", kinds::<Seen>())]
+    {
         assert!(!kinds.is_empty());
         for kind in kinds {
             assert!(has_rule(prefix, kind), "no rule `{prefix}… = [{kind}, …]`");
@@ -52,9 +50,8 @@ fn every_code_is_on_the_page_with_its_name_and_text() {
 
 #[test]
 fn every_code_that_decodes_is_in_the_list() {
-    let decodes = |number: &u64| {
-        codec::decode::<undertone_wire::frame::Code>(&codec::encode(number)).is_ok()
-    };
+    let decodes =
+        |number: &u64| codec::decode::<undertone_wire::frame::Code>(&codec::encode(number)).is_ok();
     assert_eq!((0..1_000).filter(decodes).count(), examples::CODES.len());
 }
 
@@ -69,12 +66,8 @@ fn every_refusal_is_on_the_page() {
 /// With thousands parted by commas, as people read them.
 fn written(number: u64) -> String {
     let digits = number.to_string();
-    let parts: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .map(|part| std::str::from_utf8(part).unwrap())
-        .collect();
+    let parts: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|part| std::str::from_utf8(part).unwrap()).collect();
     parts.join(",")
 }
 
