@@ -74,6 +74,7 @@ fn f16_nothing_is_encrypted_to_a_key_that_the_accounts_own_packages_do_not_prove
     assert!(!world.has(0, |k| matches!(k, EventKind::ChatAsked(_))));
 }
 
+/// W02b, W02e.
 #[test]
 fn w02_b_w02_e_a_changed_key_of_a_known_member_is_refused() {
     let mut world = pair(3);
@@ -94,6 +95,7 @@ fn w02_b_w02_e_a_changed_key_of_a_known_member_is_refused() {
     assert!(!world.has(0, |k| matches!(k, EventKind::ChatAsked(_))));
 }
 
+/// W02g, W05a.
 #[test]
 fn w02_g_w05_a_a_replayed_request_opens_nothing_and_replaces_no_live_keys() {
     let mut world = pair(4);
