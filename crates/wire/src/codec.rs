@@ -33,11 +33,7 @@ where
     T: for<'b> Decode<'b, ()> + Encode<()>,
 {
     check_heads(bytes)?;
-    let mut decoder = Decoder::new(bytes);
-    let value: T = decoder.decode().map_err(|_| Malformed)?;
-    if decoder.position() != bytes.len() {
-        return Err(Malformed);
-    }
+    let value: T = Decoder::new(bytes).decode().map_err(|_| Malformed)?;
     let mut expected = Expected { rest: bytes };
     Encoder::new(&mut expected).encode(&value).map_err(|_| Malformed)?;
     if expected.rest.is_empty() { Ok(value) } else { Err(Malformed) }
@@ -255,5 +251,90 @@ impl<'b, C, T: Decode<'b, C>, const MAX: usize> Decode<'b, C> for List<T, MAX> {
             items.push(T::decode(d, ctx)?);
         }
         Ok(Self(items))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value that nothing may try to read.
+    struct Untouched;
+
+    impl<C> Encode<C> for Untouched {
+        fn encode<W: en::Write>(
+            &self,
+            _: &mut Encoder<W>,
+            _: &mut C,
+        ) -> Result<(), en::Error<W::Error>> {
+            Ok(())
+        }
+    }
+
+    impl<'b, C> Decode<'b, C> for Untouched {
+        fn decode(_: &mut Decoder<'b>, _: &mut C) -> Result<Self, de::Error> {
+            panic!("what is not well formed was decoded");
+        }
+    }
+
+    #[test]
+    fn w03f_nothing_is_decoded_before_its_heads_are_walked_through() {
+        let claims: [&[u8]; 6] =
+            [&[], &[0x9f, 0xff], &[0x82, 0x00], &[0x43, 1, 2], &[0x00, 0x00], &[0xc1, 0x00]];
+        for bytes in claims {
+            assert!(decode::<Untouched>(bytes).is_err(), "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn one_whole_item_is_well_formed() {
+        let items: [&[u8]; 12] = [
+            &[0x00],
+            &[0x38, 0xff],
+            &[0x40],
+            &[0x42, 1, 2],
+            &[0x61, b'a'],
+            &[0x80],
+            &[0x82, 0x81, 0x00, 0xf6],
+            &[0xa1, 0x00, 0x41, 0x00],
+            &[0xf4],
+            &[0xf5],
+            &[0x19, 0x01, 0x00],
+            &[0x98, 0x01, 0x1b, 0, 0, 0, 0, 0, 0, 0, 0],
+        ];
+        for bytes in items {
+            assert_eq!(check_heads(bytes), Ok(()), "{bytes:02x?}");
+            for end in 0..bytes.len() {
+                assert!(check_heads(&bytes[..end]).is_err(), "{bytes:02x?} cut off at {end}");
+            }
+            assert!(check_heads(&[bytes, &[0x00]].concat()).is_err(), "{bytes:02x?} and more");
+        }
+    }
+
+    #[test]
+    fn what_is_not_spoken_here_is_not_well_formed() {
+        for head in 0..=u8::MAX {
+            let reserved = matches!(head & 0x1f, 28..=31);
+            let other = matches!(head, 0xc0..=0xdf | 0xe0..=0xf3 | 0xf7..=0xff);
+            if reserved || other {
+                // Whatever follows it, as long as it would be enough.
+                assert!(check_heads(&[&[head][..], &[0; 64]].concat()).is_err(), "{head:02x}");
+                assert!(check_heads(&[head]).is_err(), "{head:02x}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_claim_beyond_what_is_there_is_refused_at_once() {
+        // Nine items claimed, eight bytes there: refused at the head, not at the end.
+        assert!(check_heads(&[&[0x89][..], &[0x00; 8]].concat()).is_err());
+        assert_eq!(check_heads(&[&[0x88][..], &[0x00; 8]].concat()), Ok(()));
+        assert!(check_heads(&[0xa1, 0x00]).is_err());
+        for major in [0x40, 0x60, 0x80, 0xa0] {
+            let most = [&[major | 27][..], &u64::MAX.to_be_bytes(), &[0; 32]].concat();
+            assert!(check_heads(&most).is_err());
+            // Two that add up to more than a number holds.
+            assert!(check_heads(&[&[0x82][..], &most].concat()).is_err());
+        }
     }
 }

@@ -235,6 +235,8 @@ fn w03f_a_claimed_length_reserves_nothing() {
             assert!(request(&[&[0x83, 0x00, 0x00][..], claimed].concat()).is_err(), "too much");
             assert!(codec::decode::<List<u64, { usize::MAX }>>(claimed).is_err(), "a free list");
             assert!(codec::decode::<Blob<{ usize::MAX }>>(claimed).is_err(), "a free blob");
+            // Also for a reader that does not come through the codec.
+            assert!(minicbor::decode::<List<u64, { usize::MAX }>>(claimed).is_err());
         }
         assert!(request(&[&array[..], &[0x00, 0x00]].concat()).is_err(), "a frame of so many");
     }
