@@ -1,0 +1,230 @@
+//! Being asked: a request is joined, and waits for the person.
+
+use super::ask::conversation_of;
+use super::end::{close, discard, tell_not_sent};
+use super::{Chat, Chats, MAX_CHATS, MAX_INVITED, State};
+use crate::api::{CommandError, Ended, EventKind, Message, NotSent, Trouble};
+use crate::content::Kind;
+use crate::core::{Ask, Cx, NoteKind};
+use crate::identity::LeafIdentity;
+use crate::mls::Group;
+use crate::notes::{self, Body, ChatRequest, Note};
+use crate::roster::{Access, Roster};
+use crate::session::{Draft, Session};
+use undertone_wire::account::AccountKey;
+use undertone_wire::codec::List;
+use undertone_wire::ids::{ClientId, LogId};
+
+impl Chats {
+    fn the_one_who_asked(&self) -> Result<ClientId, CommandError> {
+        let mut asking = self.chats.values().filter(|c| c.row.state == State::Invited);
+        let first = asking.next().ok_or(CommandError::NoRequest)?;
+        match asking.next() {
+            Some(_) => Err(CommandError::WhichRequest),
+            None => Ok(first.row.peer),
+        }
+    }
+
+    fn invited(&mut self, peer: Option<ClientId>) -> Result<&mut Chat, CommandError> {
+        let peer = peer.map_or_else(|| self.the_one_who_asked(), Ok)?;
+        let chat = self.chats.get_mut(&peer).ok_or(CommandError::NoRequest)?;
+        if chat.row.state == State::Invited { Ok(chat) } else { Err(CommandError::NoRequest) }
+    }
+
+    pub(crate) fn accept(
+        &mut self,
+        cx: &mut Cx<'_>,
+        peer: Option<ClientId>,
+    ) -> Result<(), CommandError> {
+        let chat = self.invited(peer)?;
+        if !cx.core.registered {
+            return Err(CommandError::NotConnected);
+        }
+        accept(cx, chat);
+        Ok(())
+    }
+
+    pub(crate) fn decline(
+        &mut self,
+        cx: &mut Cx<'_>,
+        peer: Option<ClientId>,
+    ) -> Result<(), CommandError> {
+        let chat = self.invited(peer)?;
+        if !cx.core.registered {
+            return Err(CommandError::NotConnected);
+        }
+        let peer = chat.row.peer;
+        if let (Some(inbox), Some(log)) = (chat.row.inbox.take(), chat.row.log) {
+            let note = Note::sealed(cx, peer, &inbox, Body::ChatDecline { log });
+            if let Some(note) = note {
+                cx.ask(Ask::ChatNote(peer, NoteKind::Decline), notes::delivery(peer, note));
+            }
+        }
+        discard(cx, chat);
+        Ok(())
+    }
+
+    /// Somebody asks for a chat.
+    pub(crate) fn on_request(&mut self, cx: &mut Cx<'_>, note: &Note, request: &ChatRequest) {
+        let me = cx.core.identity.client_id;
+        let peer = note.from;
+        let waiting = self.count(&[State::Invited]);
+        if peer == me || self.chats.len() >= MAX_CHATS {
+            return;
+        }
+        if !cx.meet(peer, &note.name, &note.account) {
+            return;
+        }
+        let chat = self.chats.entry(peer).or_insert_with(|| Chat::new(peer, note.name.clone()));
+        let crossing = matches!(chat.row.state, State::Starting | State::Asked);
+        // Numbers only rise: a replayed request is an old one. Where both asked, both requests
+        // have the number that was next.
+        let newest = chat.row.number;
+        let old = match chat.row.state {
+            State::Asked => request.number < newest,
+            _ => request.number <= newest,
+        };
+        let mine_lives = chat.row.state == State::Asked && me < peer;
+        let too_many = waiting >= MAX_INVITED && chat.row.state != State::Invited && !crossing;
+        if old || mine_lives || too_many {
+            return;
+        }
+        match join(cx, &note.account, peer, request) {
+            Ok(session) => invited(cx, chat, note, request, session, crossing),
+            Err(cause) => cx.trouble(Trouble::BadNote(cause)),
+        }
+    }
+
+    /// Somebody declined.
+    pub(crate) fn on_decline(&mut self, cx: &mut Cx<'_>, note: &Note, log: &LogId) {
+        let Some(chat) = self.chats.get_mut(&note.from) else { return };
+        let known = cx.core.people.contact(&note.from).is_some_and(|c| c.account == note.account);
+        if chat.row.state != State::Asked || chat.row.log != Some(*log) || !known {
+            return;
+        }
+        let mut not_sent = chat.take_queue();
+        not_sent.extend(chat.row.first.take());
+        let who = chat.person(cx);
+        cx.news(EventKind::ChatDeclined(who));
+        tell_not_sent(cx, chat, &not_sent, NotSent::Declined);
+        discard(cx, chat);
+    }
+}
+
+/// Joins the group of a request, if it is what a request's group must be: the asker's account and
+/// one's own, nobody else, under a roster that says so. Nothing is answered yet.
+pub(super) fn join(
+    cx: &mut Cx<'_>,
+    account: &AccountKey,
+    peer: ClientId,
+    request: &ChatRequest,
+) -> Result<Session, &'static str> {
+    let savepoint = cx.core.provider.savepoint();
+    let joined = Group::join(&cx.core.provider, &request.welcome, None)
+        .map_err(|_| "welcome")
+        .and_then(|group| check_pair(cx, &group, account, peer).map(|()| group))
+        .and_then(|group| {
+            Session::new(cx, request.log, request.number, group, false).map_err(|_| "epoch-keys")
+        });
+    match joined {
+        Ok(_) => cx.core.provider.release(savepoint),
+        Err(_) => cx.core.provider.rollback(savepoint),
+    }
+    joined
+}
+
+pub(super) fn check_pair(
+    cx: &Cx<'_>,
+    group: &Group,
+    account: &AccountKey,
+    peer: ClientId,
+) -> Result<(), &'static str> {
+    let identity = &cx.core.identity;
+    let (me, mine) = (identity.client_id, identity.account.public());
+    let roster = group.roster().ok().and_then(Roster::verify).ok_or("roster")?;
+    let pair = [(me, mine), (peer, *account)];
+    let members = group.members().map_err(|_| "members")?;
+    let leaves = members
+        .iter()
+        .map(|m| LeafIdentity::verify(&m.identity.credential, &m.identity.signature_key))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| "leaf-signature")?;
+    let right = roster.signer == *account
+        && roster.access == Access::Listed
+        && roster.conversation == conversation_of(&mine, account)
+        && roster.members.len() == pair.len()
+        && leaves.len() == pair.len()
+        && pair.iter().all(|(id, key)| {
+            roster.lists(id, key)
+                && leaves.iter().any(|leaf| leaf.client_id == *id && leaf.account == *key)
+        });
+    if right { Ok(()) } else { Err("not-a-pair") }
+}
+
+/// A request was joined. Nothing is said until the person answers, except where both asked.
+pub(super) fn invited(
+    cx: &mut Cx<'_>,
+    chat: &mut Chat,
+    note: &Note,
+    request: &ChatRequest,
+    session: Session,
+    crossing: bool,
+) {
+    if chat.row.state == State::Open {
+        close(cx, chat, Ended::ByThem);
+    }
+    let mine = chat.row.first.take();
+    if let Some(old) = chat.session.take() {
+        old.delete(cx);
+    }
+    let mut waiting = chat.take_queue();
+    waiting.splice(0..0, mine);
+    chat.row.queue = List::new(waiting).unwrap_or_default();
+    chat.request = None;
+    session.store(cx);
+    (chat.row.number, chat.row.log, chat.row.slot) = (request.number, Some(request.log), 1);
+    chat.row.name = note.name.clone();
+    chat.row.inbox = Some(request.inbox.clone());
+    (chat.row.state, chat.session) = (State::Invited, Some(session));
+    let who = chat.person(cx);
+    if let Some(first) = &request.text {
+        let message = Message {
+            conversation: chat.conversation(),
+            id: first.id,
+            from: who.clone(),
+            own: false,
+            time: note.time,
+            text: first.text.as_str().to_owned(),
+            known_kind: true,
+        };
+        cx.record(&message);
+        cx.news(EventKind::Message(message));
+    }
+    if crossing {
+        accept(cx, chat);
+    } else {
+        cx.news(EventKind::ChatRequested { who, with_text: request.text.is_some() });
+        chat.store(cx);
+    }
+}
+
+pub(super) fn accept(cx: &mut Cx<'_>, chat: &mut Chat) {
+    chat.row.state = State::Open;
+    chat.row.inbox = None;
+    let response = Draft::new(cx, Kind::Response, Vec::new());
+    let waiting = chat.take_queue();
+    if let Some(session) = &mut chat.session {
+        session.subscribe(cx);
+        for draft in std::iter::once(response).chain(waiting) {
+            session.say(cx, draft);
+        }
+    }
+    chat.store(cx);
+    opened(cx, chat);
+}
+
+pub(super) fn opened(cx: &mut Cx<'_>, chat: &Chat) {
+    let suite = chat.session.as_ref().map_or("", |session| session.group.suite().name());
+    let who = chat.person(cx);
+    cx.event(EventKind::ChatOpened { who, suite });
+}
