@@ -4,17 +4,27 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use undertone_engine::StepKey;
 use undertone_wire::time::Now;
 
-/// Running time since it was made, and the wall clock.
+/// Running time since it was made, the wall clock, and the system's random bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     start: Instant,
+    draw: Draw,
 }
+
+/// Fills a buffer with random bytes, or fails and is not to be relied on for any of them.
+pub(crate) type Draw = fn(&mut [u8]) -> Result<(), NoRandomness>;
 
 impl Clock {
     /// Starts to run.
     #[must_use]
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self { start: Instant::now(), draw: system }
+    }
+
+    /// Starts to run, with random bytes from elsewhere.
+    #[cfg(test)]
+    pub(crate) fn with_randomness(draw: Draw) -> Self {
+        Self { draw, ..Self::start() }
     }
 
     /// This moment.
@@ -27,6 +37,16 @@ impl Clock {
     #[must_use]
     pub fn instant(&self, mono_ms: u64) -> Instant {
         self.start + std::time::Duration::from_millis(mono_ms)
+    }
+
+    /// Fresh randomness for one step.
+    pub(crate) fn step_key(&self) -> Result<StepKey, NoRandomness> {
+        self.random().map(StepKey::new)
+    }
+
+    /// Fresh random bytes.
+    pub(crate) fn random<const N: usize>(&self) -> Result<[u8; N], NoRandomness> {
+        drawn(self.draw)
     }
 }
 
@@ -45,13 +65,13 @@ fn millis(passed: u128) -> u64 {
 #[error("the system gives no random bytes")]
 pub struct NoRandomness;
 
-/// Fresh randomness for one step.
-pub fn step_key() -> Result<StepKey, NoRandomness> {
-    random().map(StepKey::new)
+/// The system's own random bytes.
+pub(crate) fn system(bytes: &mut [u8]) -> Result<(), NoRandomness> {
+    getrandom::fill(bytes).map_err(|_| NoRandomness)
 }
 
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
+pub(crate) fn drawn<const N: usize>(draw: Draw) -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| NoRandomness)?;
+    draw(&mut bytes)?;
     Ok(bytes)
 }

@@ -1,5 +1,6 @@
 //! Small private files: written whole or not at all, and locks that end with their process.
 
+use crate::clock::{Draw, system};
 use crate::platform;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -75,12 +76,16 @@ pub(crate) fn read_small(path: &Path, max: u64) -> Result<Option<Zeroizing<Vec<u
 
 /// A secret of 32 bytes in a file of its own, made of the system's random bytes at the first use.
 pub fn secret_file(path: &Path) -> Result<Zeroizing<[u8; 32]>, SecretError> {
+    secret_file_of(path, system)
+}
+
+fn secret_file_of(path: &Path, draw: Draw) -> Result<Zeroizing<[u8; 32]>, SecretError> {
     if let Some(bytes) = read_small(path, 32)? {
         let secret = <[u8; 32]>::try_from(bytes.as_slice());
         return secret.map(Zeroizing::new).map_err(|_| SecretError::Damaged(path.to_path_buf()));
     }
     let mut secret = Zeroizing::new([0; 32]);
-    getrandom::fill(secret.as_mut()).map_err(|_| SecretError::Randomness)?;
+    draw(secret.as_mut()).map_err(|_| SecretError::Randomness)?;
     write_private(path, secret.as_ref())?;
     Ok(secret)
 }
@@ -153,6 +158,7 @@ fn holder(file: &mut File) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::NoRandomness;
     use crate::scratch::Scratch;
 
     #[test]
@@ -180,6 +186,18 @@ mod tests {
         std::fs::write(&path, [1; 31]).unwrap();
         assert!(matches!(secret_file(&path).unwrap_err(), SecretError::Damaged(_)));
         assert_eq!(std::fs::read(&path).unwrap(), [1; 31]);
+    }
+
+    /// A22.
+    #[test]
+    fn a22_without_randomness_no_secret_is_made_and_one_that_is_there_is_read() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("secret");
+        let broken = || secret_file_of(&path, |_| Err(NoRandomness));
+        assert!(matches!(broken().unwrap_err(), SecretError::Randomness));
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0, "nothing is left behind");
+        let made = secret_file(&path).unwrap();
+        assert_eq!(*broken().unwrap(), *made);
     }
 
     #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! Everything a relay can be told, resolved by its caller to one value.
 
+use crate::randomness::{self, Draw};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds of what members store and ask for.
     pub quotas: Quotas,
+    /// Where random bytes come from: the system, except in tests.
+    pub(crate) draw: Draw,
 }
 
 impl Config {
@@ -38,6 +41,7 @@ impl Config {
             threads: None,
             limits: Limits::default(),
             quotas: Quotas::default(),
+            draw: randomness::system,
         }
     }
 }

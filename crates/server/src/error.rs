@@ -1,5 +1,6 @@
 //! Why a relay cannot start, said to its operator.
 
+use crate::randomness::NoRandomness;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -79,6 +80,12 @@ pub enum StartError {
     /// A thread or an event queue could not be made.
     #[error("the system refuses a thread or an event queue: {0}")]
     System(#[from] io::Error),
+}
+
+impl From<NoRandomness> for StartError {
+    fn from(_: NoRandomness) -> Self {
+        Self::Randomness
+    }
 }
 
 impl StartError {

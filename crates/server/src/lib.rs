@@ -24,6 +24,7 @@ mod memory;
 mod outbox;
 mod page;
 mod platform;
+mod randomness;
 mod registry;
 mod server;
 mod session;

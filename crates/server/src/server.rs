@@ -39,12 +39,12 @@ pub struct Server;
 impl Server {
     /// Starts a relay. It listens when this returns.
     pub fn start(config: Config, page: Page) -> Result<ServerHandle, StartError> {
-        let limits = config.quotas.clone();
+        let (limits, draw) = (config.quotas.clone(), config.draw);
         start(config, page, |relay_key| {
             let mut seed = [0; 32];
             let mut store = [0; 16];
-            getrandom::fill(&mut seed).map_err(|_| StartError::Randomness)?;
-            getrandom::fill(&mut store).map_err(|_| StartError::Randomness)?;
+            draw(&mut seed)?;
+            draw(&mut store)?;
             let config = RelayConfig { relay_key, seed, limits };
             // Logs are in memory: every start is another life of the store.
             Ok(Relay::new(config, Incarnation(store)))
@@ -80,10 +80,11 @@ pub(crate) fn start<B: Brain + 'static>(
     let identity = load_identity(&config, &data)?;
     let pin = identity.pin;
     let tls = tls::server_config(identity)?;
-    let secret = LinkSecret::from_bytes(*data.relay_secret()?);
+    let draw = config.draw;
+    let secret = LinkSecret::from_bytes(*data.relay_secret(draw)?);
     let relay_key = secret.public();
-    let invites = InviteFile::open(data.key_file("invites"))?;
-    let keys = Keys { secret, invites, operator: data.operator()?.into() };
+    let invites = InviteFile::open(data.key_file("invites"), draw)?;
+    let keys = Keys { secret, invites, operator: data.operator(draw)?.into(), draw };
     let store = SqliteStore::open(&data.registry())?;
     let brain = make_brain(relay_key)?;
 

@@ -2,6 +2,7 @@
 //! else's; a connection in memory runs through exactly this.
 
 use crate::data::InviteFile;
+use crate::randomness::Draw;
 use undertone_relay::Standing;
 use undertone_wire::codec::{self, Malformed};
 use undertone_wire::frame::Request;
@@ -20,6 +21,8 @@ pub(crate) struct Keys {
     pub(crate) secret: LinkSecret,
     pub(crate) invites: InviteFile,
     pub(crate) operator: Operator,
+    /// Where the seed of each handshake comes from.
+    pub(crate) draw: Draw,
 }
 
 /// The operator's key, and the pre-shared key that goes with it and is in no list of invites.
@@ -119,7 +122,7 @@ impl RecordSession {
     /// Ready for message 1 from a device that offered these subprotocols.
     pub(crate) fn new<S: AsRef<str>>(offered: &[S], keys: &Keys) -> Result<Self, SessionError> {
         let mut seed = Zeroizing::new([0; 32]);
-        getrandom::fill(seed.as_mut()).map_err(|_| SessionError::Randomness)?;
+        (keys.draw)(seed.as_mut()).map_err(|_| SessionError::Randomness)?;
         let offered: Vec<&str> = offered.iter().map(AsRef::as_ref).collect();
         let prologue = link::prologue(&offered, SUBPROTOCOL);
         let responder = Responder::new(&prologue, &keys.secret, &seed)?;

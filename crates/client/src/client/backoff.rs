@@ -1,6 +1,6 @@
 //! When to connect again: at once, then after growing, jittered pauses.
 
-use crate::clock::random;
+use crate::clock::{drawn, system};
 use std::time::Duration;
 
 /// Milliseconds before each attempt; the last one for all further ones.
@@ -11,7 +11,7 @@ const PAUSES: [u64; 8] = [0, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
 pub(super) fn pause(failures: usize) -> Duration {
     let pause = PAUSES.get(failures).or(PAUSES.last()).copied().unwrap_or_default();
     // Without randomness there is no jitter.
-    let [draw] = random().unwrap_or([128]);
+    let [draw] = drawn(system).unwrap_or([128]);
     Duration::from_millis(pause * 3 / 4 + pause * u64::from(draw) / 512)
 }
 

@@ -2,7 +2,7 @@
 
 use super::line::{Line, Status};
 use super::{Ask, Fault, QUIT_WAIT, Told};
-use crate::clock::{Clock, step_key};
+use crate::clock::Clock;
 use crate::connection::{ConnectError, Dial, Incoming};
 use crate::profile::{Opened, ProfileError};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, select};
@@ -190,7 +190,7 @@ impl Runner {
     }
 
     fn step(&mut self, input: Input) {
-        match step_key() {
+        match self.clock.step_key() {
             Ok(key) => {
                 let step = self.opened.engine.handle(input, self.clock.now(), key);
                 self.keep(step);

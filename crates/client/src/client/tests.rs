@@ -1,10 +1,12 @@
-//! Commit first: what happens when the disk does not take a step.
+//! Commit first: what happens when the disk does not take a step, or randomness fails.
 
 use super::*;
-use crate::connection::{MemoryDial, MemoryEnds, NotRunning};
+use crate::clock::system;
+use crate::connection::{ConnectError, MemoryDial, MemoryEnds, NotRunning};
 use crate::profile::{Profiles, Standing};
 use crate::scratch::{Scratch, link_to};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use undertone_engine::Setup;
 use undertone_engine::api::{CommandError, EventKind};
 use undertone_wire::account::AccountKind;
@@ -28,6 +30,10 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
+        Self::with(Clock::start())
+    }
+
+    fn with(clock: Clock) -> Self {
         let scratch = Scratch::new();
         let invite = Invite::parse(&link_to(8080)).unwrap();
         let relay = invite.relay_half().clone();
@@ -40,7 +46,7 @@ impl Scene {
         let store = scratch.path().join(relay.relay_key.to_string()).join(id).join("store");
         let (heard, requests) = bounded(64);
         let dial = Dial::Memory(relay_that_listens(relay, heard));
-        let client = Client::start(opened, dial, Clock::start()).unwrap();
+        let client = Client::start(opened, dial, clock).unwrap();
         Self { client, requests, store, _scratch: scratch }
     }
 
@@ -53,6 +59,14 @@ impl Scene {
             "DROP TRIGGER broken"
         };
         rusqlite::Connection::open(&self.store).unwrap().execute_batch(sql).unwrap();
+    }
+
+    /// All that is stored.
+    fn rows(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let store = rusqlite::Connection::open(&self.store).unwrap();
+        let mut rows = store.prepare("SELECT key, value FROM state ORDER BY key").unwrap();
+        let rows = rows.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
     }
 
     fn told(&self) -> Told {
@@ -134,6 +148,59 @@ fn what_could_not_be_stored_is_neither_sent_nor_done_and_is_told() {
     scene.register(2);
     let request = scene.requests.recv_timeout(WAIT).expect("now it is sent");
     assert!(matches!(request, Request::Register { .. }), "{request:?}");
+}
+
+/// A22: the person is told, and nothing of the step leaves or stays.
+#[test]
+fn a22_without_randomness_a_command_fails_and_nothing_is_stored_or_sent() {
+    static BROKEN: AtomicBool = AtomicBool::new(false);
+    let clock = Clock::with_randomness(|bytes| match BROKEN.load(Ordering::SeqCst) {
+        true => Err(NoRandomness),
+        false => system(bytes),
+    });
+    let scene = Scene::with(clock);
+    scene.until(is_secure);
+    let stored = scene.rows();
+    BROKEN.store(true, Ordering::SeqCst);
+    scene.register(1);
+    let told = scene.until(|told| answers(told, 1));
+    assert!(told.iter().any(|told| matches!(told, Told::Fault(Fault::Randomness(_)))), "{told:?}");
+    assert!(scene.rows() == stored, "something of the step was stored");
+    // The next link needs randomness, too.
+    scene.until(|told| matches!(told, Told::Status(Status::Lost(ConnectError::Randomness))));
+    assert!(scene.requests.is_empty(), "something was sent");
+    assert!(scene.rows() == stored);
+
+    BROKEN.store(false, Ordering::SeqCst);
+    scene.until(is_secure);
+    scene.register(2);
+    let request = scene.requests.recv_timeout(WAIT).expect("now it is sent");
+    assert!(matches!(request, Request::Register { .. }), "{request:?}");
+}
+
+/// A22: not even the first message of a handshake leaves, which would carry a key.
+#[test]
+fn a22_without_randomness_no_handshake_begins() {
+    let scratch = Scratch::new();
+    let relay = Invite::parse(&link_to(8080)).unwrap().relay_half().clone();
+    let setup = Setup { account: AccountKind::Ed25519, link: link_to(8080), operator: false };
+    let profiles = Profiles::at(scratch.path().to_path_buf());
+    let opened = profiles.make(relay.relay_key, "x:1", setup, Clock::start()).unwrap();
+    let (to_relay, at_relay) = bounded::<Vec<u8>>(8);
+    let (_relay, at_client) = bounded(8);
+    let connect = Box::new(move || {
+        let to_relay = to_relay.clone();
+        let send = Box::new(move |record| to_relay.send(record).is_ok());
+        Ok(MemoryEnds { send, receive: at_client.clone() })
+    });
+    let dial = Dial::Memory(MemoryDial { relay, connect });
+    let clock = Clock::with_randomness(|_| Err(NoRandomness));
+    let client = Client::start(opened, dial, clock).unwrap();
+    let told: Vec<_> = std::iter::from_fn(|| client.told().recv_timeout(WAIT).ok()).collect();
+    let gave_up =
+        |told: &Told| matches!(told, Told::Status(Status::GaveUp(ConnectError::Randomness)));
+    assert!(told.iter().any(gave_up), "{told:?}");
+    assert_eq!(at_relay.try_iter().count(), 0, "a record left");
 }
 
 #[test]

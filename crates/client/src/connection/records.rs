@@ -1,7 +1,6 @@
 //! The handshake over anything that carries records.
 
 use super::{ConnectError, Ends, Incoming, Phase};
-use crate::clock::random;
 use crate::connection::session::Session;
 use undertone_wire::invite::RelayInvite;
 use undertone_wire::link::{self, Initiator, SUBPROTOCOL};
@@ -20,7 +19,7 @@ pub(super) fn handshake(
     ends: &Ends,
 ) -> Result<Session, ConnectError> {
     ends.report(Incoming::Phase(Phase::Handshake));
-    let seed = Zeroizing::new(random().map_err(|_| ConnectError::Randomness)?);
+    let seed = Zeroizing::new(ends.clock.random().map_err(|_| ConnectError::Randomness)?);
     let prologue = link::prologue(&[SUBPROTOCOL], SUBPROTOCOL);
     let (initiator, hello) =
         Initiator::start(&prologue, &ends.own, relay.relay_key, relay.psk_id, &relay.psk, &seed)?;

@@ -2,7 +2,7 @@
 
 use super::about::{About, Standing};
 use super::{ProfileError, holder};
-use crate::clock::{Clock, random, step_key, wall_ms};
+use crate::clock::{Clock, wall_ms};
 use crate::files::{Attempt, FileError, FileLock, private_folder, read_small, write_private};
 use crate::store::{Row, Store};
 use std::path::{Path, PathBuf};
@@ -127,8 +127,9 @@ struct Born {
 
 impl Born {
     fn new(setup: Setup, clock: Clock) -> Result<Self, ProfileError> {
-        let seal = Zeroizing::new(random()?);
-        let (engine, step) = Engine::create(setup, SealKey::new(*seal), clock.now(), step_key()?)?;
+        let seal = Zeroizing::new(clock.random()?);
+        let key = clock.step_key()?;
+        let (engine, step) = Engine::create(setup, SealKey::new(*seal), clock.now(), key)?;
         Ok(Self { seal, engine, step })
     }
 

@@ -1,7 +1,9 @@
 //! Which profile is taken, and what stays on disk. These run against the real engine.
 
 use super::*;
+use crate::clock::system;
 use crate::scratch::Scratch;
+use std::sync::atomic::{AtomicU32, Ordering};
 use undertone_wire::account::AccountKind;
 
 const RELAY: LinkKey = LinkKey([7; 32]);
@@ -186,4 +188,24 @@ fn a_profile_is_its_owners_alone_and_named_after_no_name() {
         assert_eq!(mode(&folder.join(file)), 0o600, "{file}");
     }
     assert!(!folder.to_string_lossy().contains("Alice"));
+}
+
+/// A22: whichever of the draws fails.
+#[test]
+fn a22_without_randomness_no_profile_is_made() {
+    static DRAWS: AtomicU32 = AtomicU32::new(0);
+    let home = home();
+    let clock = Clock::with_randomness(|bytes| match DRAWS.fetch_sub(1, Ordering::SeqCst) {
+        0 => Err(NoRandomness),
+        _ => system(bytes),
+    });
+    for good_draws in 0..2 {
+        DRAWS.store(good_draws, Ordering::SeqCst);
+        let made = home.profiles.make(RELAY, ADDRESS, setup(), clock);
+        assert!(matches!(made, Err(ProfileError::Randomness(_))), "{made:?}");
+        let left = folders(&home.profiles.relay_folder(RELAY)).unwrap();
+        assert!(left.is_empty(), "{left:?}");
+    }
+    DRAWS.store(2, Ordering::SeqCst);
+    home.profiles.make(RELAY, ADDRESS, setup(), clock).unwrap();
 }

@@ -4,6 +4,7 @@
 
 use super::{unusable, write_private};
 use crate::error::StartError;
+use crate::randomness::{Draw, NoRandomness};
 use data_encoding::HEXLOWER;
 use std::collections::BTreeMap;
 use std::io;
@@ -56,6 +57,12 @@ pub enum InviteError {
     Randomness,
 }
 
+impl From<NoRandomness> for InviteError {
+    fn from(_: NoRandomness) -> Self {
+        Self::Randomness
+    }
+}
+
 #[derive(Debug)]
 struct Stored {
     psk: Psk,
@@ -70,11 +77,12 @@ type Table = BTreeMap<PskId, Stored>;
 pub(crate) struct InviteFile {
     path: PathBuf,
     table: RwLock<Table>,
+    draw: Draw,
 }
 
 impl InviteFile {
     /// Reads the file; makes the default invite if there is none.
-    pub(crate) fn open(path: PathBuf) -> Result<Self, StartError> {
+    pub(crate) fn open(path: PathBuf, draw: Draw) -> Result<Self, StartError> {
         let table = match std::fs::read_to_string(&path) {
             Ok(text) => read(&Zeroizing::new(text)).ok_or_else(|| StartError::Damaged {
                 path: path.clone(),
@@ -84,7 +92,7 @@ impl InviteFile {
             Err(error) => return Err(unusable(&path)(error)),
         };
         let has_default = table.values().any(|invite| invite.label == DEFAULT);
-        let file = Self { path, table: RwLock::new(table) };
+        let file = Self { path, table: RwLock::new(table), draw };
         if !has_default {
             file.create(DEFAULT).map_err(|error| file.cannot_start(error))?;
         }
@@ -128,8 +136,8 @@ impl InviteFile {
         }
         let mut id = [0; 16];
         let mut psk = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut id).map_err(|_| InviteError::Randomness)?;
-        getrandom::fill(psk.as_mut()).map_err(|_| InviteError::Randomness)?;
+        (self.draw)(&mut id)?;
+        (self.draw)(psk.as_mut())?;
         let (id, psk) = (PskId(id), Psk::from_bytes(*psk));
         let stored = Stored { psk, label: label.to_owned(), used: AtomicU64::new(0) };
         let invite = shown(id, &stored);
@@ -224,9 +232,10 @@ fn bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
 mod tests {
     use super::super::scratch::Scratch;
     use super::*;
+    use crate::randomness::system;
 
     fn open(scratch: &Scratch) -> InviteFile {
-        InviteFile::open(scratch.path().join("invites")).unwrap()
+        InviteFile::open(scratch.path().join("invites"), system).unwrap()
     }
 
     #[test]
@@ -271,7 +280,7 @@ mod tests {
         let path = scratch.path().join("invites");
         for text in ["", "something else", "undertone invites v1\nabcd efgh x\n"] {
             std::fs::write(&path, text).unwrap();
-            let error = InviteFile::open(path.clone()).unwrap_err();
+            let error = InviteFile::open(path.clone(), system).unwrap_err();
             assert!(matches!(error, StartError::Damaged { .. }), "{error}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
@@ -292,7 +301,8 @@ mod tests {
         let table: Table = table.collect();
         assert!(written(&table).len() <= MAX_FILE, "the text outgrows the room kept for it");
         let scratch = Scratch::new();
-        let file = InviteFile { path: scratch.path().join("invites"), table: RwLock::new(table) };
+        let path = scratch.path().join("invites");
+        let file = InviteFile { path, table: RwLock::new(table), draw: system };
         assert!(matches!(file.create("one more"), Err(InviteError::TooMany)));
     }
 }

@@ -2,15 +2,16 @@
 
 use super::{unusable, write_private};
 use crate::error::StartError;
+use crate::randomness::Draw;
 use std::io::{self, Read};
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// Reads a secret, or makes it of the system's random bytes at the first start.
-pub(super) fn load_or_make(path: &Path) -> Result<Zeroizing<[u8; 32]>, StartError> {
+/// Reads a secret, or makes it of random bytes at the first start.
+pub(super) fn load_or_make(path: &Path, draw: Draw) -> Result<Zeroizing<[u8; 32]>, StartError> {
     match std::fs::File::open(path) {
         Ok(file) => load(path, file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(path, draw),
         Err(error) => Err(unusable(path)(error)),
     }
 }
@@ -30,9 +31,9 @@ fn load(path: &Path, file: std::fs::File) -> Result<Zeroizing<[u8; 32]>, StartEr
     })
 }
 
-fn make(path: &Path) -> Result<Zeroizing<[u8; 32]>, StartError> {
+fn make(path: &Path, draw: Draw) -> Result<Zeroizing<[u8; 32]>, StartError> {
     let mut secret = Zeroizing::new([0; 32]);
-    getrandom::fill(secret.as_mut()).map_err(|_| StartError::Randomness)?;
+    draw(secret.as_mut())?;
     write_private(path, secret.as_ref()).map_err(unusable(path))?;
     Ok(secret)
 }
@@ -41,14 +42,15 @@ fn make(path: &Path) -> Result<Zeroizing<[u8; 32]>, StartError> {
 mod tests {
     use super::super::scratch::Scratch;
     use super::*;
+    use crate::randomness::system;
 
     #[test]
     fn a_secret_is_kept() {
         let scratch = Scratch::new();
         let path = scratch.path().join("secret");
-        let made = load_or_make(&path).unwrap();
+        let made = load_or_make(&path, system).unwrap();
         assert_ne!(*made, [0; 32]);
-        assert_eq!(made, load_or_make(&path).unwrap());
+        assert_eq!(made, load_or_make(&path, system).unwrap());
     }
 
     #[test]
@@ -57,7 +59,7 @@ mod tests {
         let path = scratch.path().join("secret");
         for length in [0, 31, 33, 100] {
             std::fs::write(&path, vec![7; length]).unwrap();
-            let error = load_or_make(&path).unwrap_err();
+            let error = load_or_make(&path, system).unwrap_err();
             assert!(matches!(error, StartError::Damaged { .. }), "{error}");
             assert_eq!(std::fs::read(&path).unwrap().len(), length);
         }

@@ -23,6 +23,7 @@ pub use operator::{NotRunning, OperatorAccess};
 
 use crate::error::StartError;
 use crate::platform;
+use crate::randomness::Draw;
 use lock::Lock;
 use std::fs::File;
 use std::io::{self, Write};
@@ -58,13 +59,13 @@ impl DataFolder {
     }
 
     /// The link's static secret, made at the first start.
-    pub(crate) fn relay_secret(&self) -> Result<Zeroizing<[u8; 32]>, StartError> {
-        keys::load_or_make(&self.key_file("relay"))
+    pub(crate) fn relay_secret(&self, draw: Draw) -> Result<Zeroizing<[u8; 32]>, StartError> {
+        keys::load_or_make(&self.key_file("relay"), draw)
     }
 
     /// The operator's keys, made at the first start.
-    pub(crate) fn operator(&self) -> Result<OperatorKeys, StartError> {
-        OperatorKeys::load_or_make(&self.key_file("operator"))
+    pub(crate) fn operator(&self, draw: Draw) -> Result<OperatorKeys, StartError> {
+        OperatorKeys::load_or_make(&self.key_file("operator"), draw)
     }
 
     /// Says where the relay listens, for the operator's commands.
@@ -161,7 +162,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let scratch = Scratch::new();
         let folder = DataFolder::open(scratch.path()).unwrap();
-        folder.relay_secret().unwrap();
+        folder.relay_secret(crate::randomness::system).unwrap();
         let mode = |path: PathBuf| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(scratch.path().to_path_buf()), 0o700);
         assert_eq!(mode(scratch.path().join("keys")), 0o700);

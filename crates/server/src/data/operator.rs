@@ -2,6 +2,7 @@
 
 use super::{keys, lock};
 use crate::error::StartError;
+use crate::randomness::Draw;
 use std::net::SocketAddr;
 use std::path::Path;
 use undertone_wire::ids::{Hash, LinkKey};
@@ -64,8 +65,8 @@ impl OperatorKeys {
     }
 
     /// Reads the key, or makes it at the first start.
-    pub(super) fn load_or_make(path: &Path) -> Result<Self, StartError> {
-        Ok(Self::of(*keys::load_or_make(path)?))
+    pub(super) fn load_or_make(path: &Path, draw: Draw) -> Result<Self, StartError> {
+        Ok(Self::of(*keys::load_or_make(path, draw)?))
     }
 }
 
@@ -80,14 +81,15 @@ mod tests {
     use super::super::DataFolder;
     use super::super::scratch::Scratch;
     use super::*;
+    use crate::randomness::system;
 
     #[test]
     fn the_operator_finds_the_relay_that_runs_in_a_folder() {
         let scratch = Scratch::new();
         assert_eq!(OperatorAccess::of_running(scratch.path()).unwrap_err(), NotRunning);
         let mut folder = DataFolder::open(scratch.path()).unwrap();
-        let relay = LinkSecret::from_bytes(*folder.relay_secret().unwrap()).public();
-        let keys = folder.operator().unwrap();
+        let relay = LinkSecret::from_bytes(*folder.relay_secret(system).unwrap()).public();
+        let keys = folder.operator(system).unwrap();
         assert!(OperatorAccess::of_running(scratch.path()).is_err(), "it does not listen yet");
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
         folder.say_address(address).unwrap();

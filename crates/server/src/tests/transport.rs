@@ -2,6 +2,8 @@
 
 use super::harness::{ECHO, Scene, rest, tls};
 use crate::config::{KeyKind, TlsMode};
+use crate::data::{DataFolder, load_identity};
+use data_encoding::HEXLOWER;
 use rustls::{NamedGroup, ProtocolVersion};
 use std::io::{Read, Write};
 
@@ -101,5 +103,49 @@ fn garbage_closes_only_its_own_connection() {
         rest(&mut socket);
         healthy.ping(ECHO);
         healthy.expect_pong(ECHO);
+    }
+}
+
+/// The points of order 1, 2, 4 and 8 of X25519 (RFC 7748 §6.1), in every encoding below 2^255.
+const LOW_ORDER: [&str; 7] = [
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+];
+
+/// A06: in each group that our TLS offers.
+#[test]
+fn a06_a_key_share_of_zero_or_low_order_ends_tls() {
+    let scratch = crate::data::scratch::Scratch::new();
+    let folder = DataFolder::open(scratch.path()).unwrap();
+    let identity = load_identity(&super::harness::config(&scratch), &folder).unwrap();
+    let config = crate::tls::server_config(identity).unwrap();
+    let groups = &config.crypto_provider().kx_groups;
+    assert!(groups.iter().any(|group| group.name() == NamedGroup::X25519MLKEM768));
+    for group in groups {
+        let share = group.start().unwrap().pub_key().to_vec();
+        group.start_and_complete(&share).expect("an honest share");
+        assert!(group.start_and_complete(&vec![0; share.len()]).is_err(), "{:?}", group.name());
+        if !matches!(group.name(), NamedGroup::X25519 | NamedGroup::X25519MLKEM768) {
+            continue;
+        }
+        for hex in LOW_ORDER {
+            for ignored_bit in [0, 0x80] {
+                let mut point = HEXLOWER.decode(hex.as_bytes()).unwrap();
+                point[31] |= ignored_bit;
+                // The point is the end of both shares.
+                let with_point = |share: &[u8]| [&share[..share.len() - 32], &point].concat();
+                let completed = group.start_and_complete(&with_point(&share));
+                assert!(completed.is_err(), "{:?}: {hex}", group.name());
+                let client = group.start().unwrap();
+                let answer = group.start_and_complete(client.pub_key()).unwrap().pub_key;
+                let completed = client.complete(&with_point(&answer));
+                assert!(completed.is_err(), "{:?}: {hex}", group.name());
+            }
+        }
     }
 }

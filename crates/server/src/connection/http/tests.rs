@@ -112,6 +112,7 @@ fn the_address_that_was_connected_to_is_a_name_of_ours() {
     assert_eq!(ask(&site(), &local(), request).0, 403);
 }
 
+/// W04e.
 #[test]
 fn plain_from_elsewhere_is_sent_to_https_or_gets_nothing() {
     let request = "GET /a?b HTTP/1.1\r\nHost: evil.test\r\n\r\n";

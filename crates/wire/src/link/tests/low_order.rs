@@ -31,6 +31,7 @@ fn points() -> impl Iterator<Item = [u8; 32]> {
     })
 }
 
+/// A06.
 #[test]
 fn both_sets_of_primitives_refuse_a_point_of_low_order() {
     for make in [native::dh, portable::dh] {
@@ -44,6 +45,7 @@ fn both_sets_of_primitives_refuse_a_point_of_low_order() {
     }
 }
 
+/// A06.
 #[test]
 fn the_relay_refuses_a_device_whose_ephemeral_key_has_low_order() {
     for point in points() {
@@ -53,6 +55,7 @@ fn the_relay_refuses_a_device_whose_ephemeral_key_has_low_order() {
     }
 }
 
+/// A06.
 #[test]
 fn the_relay_refuses_a_device_whose_static_key_has_low_order() {
     for point in points() {
@@ -65,6 +68,7 @@ fn the_relay_refuses_a_device_whose_static_key_has_low_order() {
     }
 }
 
+/// A06.
 #[test]
 fn the_device_refuses_a_relay_whose_ephemeral_key_has_low_order() {
     for point in points() {
@@ -75,6 +79,7 @@ fn the_device_refuses_a_relay_whose_ephemeral_key_has_low_order() {
     }
 }
 
+/// A06.
 #[test]
 fn the_device_refuses_a_relay_whose_static_key_has_low_order() {
     for point in points() {

@@ -2,6 +2,7 @@
 
 mod handshake;
 mod low_order;
+mod randomness;
 mod records;
 mod refusal;
 mod vectors;

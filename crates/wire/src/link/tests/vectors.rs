@@ -128,11 +128,13 @@ const VECTORS: [Vector; 4] = [
     },
 ];
 
+/// W03a.
 #[test]
 fn the_published_vectors_hold_for_the_primitives_of_this_target() {
     check_all(Primitives::PLATFORM);
 }
 
+/// W03a.
 #[test]
 fn the_published_vectors_hold_for_the_primitives_of_wasm() {
     check_all(Primitives { dh: portable::dh, cipher: portable::cipher });
