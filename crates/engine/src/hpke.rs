@@ -6,6 +6,8 @@
 
 mod kem;
 mod primitives;
+#[cfg(test)]
+mod vectors;
 
 use crate::mls::StepKey;
 use hpke_rs::{Hpke, HpkeError, HpkePrivateKey, Mode};
@@ -184,6 +186,12 @@ pub(crate) fn receive_export(
     exporter: (&[u8], usize),
 ) -> Result<Vec<u8>, HpkeError> {
     receiver(algorithms, encapsulated, secret, info)?.export(exporter.0, exporter.1)
+}
+
+/// Refuses what nothing may be sealed to: no public key of the KEM, or a point of low order, with
+/// which everyone would know the shared secret (RFC 7748, section 6.1).
+pub(crate) fn check_public(algorithms: Algorithms, public: &[u8]) -> Result<(), HpkeError> {
+    kem::check_public(algorithms.kem, public)
 }
 
 /// `DeriveKeyPair` of RFC 9180, section 7.1.3: the secret and the public key.

@@ -32,20 +32,42 @@ pub(super) fn encapsulate(
     }
 }
 
-fn x_wing(public: &[u8], draw: &[u8; 32]) -> Result<(Shared, Vec<u8>), HpkeError> {
-    use x_wing::{Encapsulate as _, TryKeyInit as _};
+/// Whether something can be encapsulated to `public` and stays secret.
+pub(super) fn check_public(kem: KemAlgorithm, public: &[u8]) -> Result<(), HpkeError> {
+    match kem {
+        KemAlgorithm::XWingDraft06 => x_wing_key(public).map(drop),
+        KemAlgorithm::MlKem1024 => ml_kem_1024_key(public).map(drop),
+        KemAlgorithm::DhKem25519 | KemAlgorithm::DhKemP256 => {
+            Ok(Primitives::dh(kem, public, &ANY_SCALAR).map(drop)?)
+        }
+        _ => Err(Error::UnknownKemAlgorithm.into()),
+    }
+}
+
+fn x_wing_key(public: &[u8]) -> Result<x_wing::EncapsulationKey, HpkeError> {
+    use x_wing::TryKeyInit as _;
     let point = public.get(ML_KEM_768_KEY..).ok_or(Error::KemInvalidPublicKey)?;
     Primitives::dh(KemAlgorithm::DhKem25519, point, &ANY_SCALAR)?;
-    let key =
-        x_wing::EncapsulationKey::new_from_slice(public).map_err(|_| Error::KemInvalidPublicKey)?;
+    let key = x_wing::EncapsulationKey::new_from_slice(public);
+    Ok(key.map_err(|_| Error::KemInvalidPublicKey)?)
+}
+
+fn ml_kem_1024_key(public: &[u8]) -> Result<ml_kem::EncapsulationKey1024, HpkeError> {
+    use ml_kem::TryKeyInit as _;
+    let key = ml_kem::EncapsulationKey1024::new_from_slice(public);
+    Ok(key.map_err(|_| Error::KemInvalidPublicKey)?)
+}
+
+fn x_wing(public: &[u8], draw: &[u8; 32]) -> Result<(Shared, Vec<u8>), HpkeError> {
+    use x_wing::Encapsulate as _;
+    let key = x_wing_key(public)?;
     let (ciphertext, shared) = key.encapsulate_with_rng(&mut Draw::new(draw));
     Ok((Zeroizing::new(shared.to_vec()), ciphertext.to_vec()))
 }
 
 fn ml_kem_1024(public: &[u8], draw: &[u8; 32]) -> Result<(Shared, Vec<u8>), HpkeError> {
-    use ml_kem::{Encapsulate as _, TryKeyInit as _};
-    let key = ml_kem::EncapsulationKey1024::new_from_slice(public)
-        .map_err(|_| Error::KemInvalidPublicKey)?;
+    use ml_kem::Encapsulate as _;
+    let key = ml_kem_1024_key(public)?;
     let (ciphertext, shared) = key.encapsulate_with_rng(&mut Draw::new(draw));
     Ok((Zeroizing::new(shared.to_vec()), ciphertext.to_vec()))
 }

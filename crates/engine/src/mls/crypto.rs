@@ -240,6 +240,13 @@ impl OpenMlsCrypto for Crypto {
     }
 }
 
+/// Refuses a public key of another member that nothing may be encrypted to: no key of the suite's
+/// KEM, or a point of low order. openmls looks at such a key only when it encrypts to it, and then
+/// whoever commits fails, not the one who brought the key.
+pub(super) fn check_hpke_key(suite: Ciphersuite, public: &[u8]) -> Result<(), CryptoError> {
+    hpke::check_public(algorithms(suite.hpke_config())?, public).map_err(length_or_library)
+}
+
 fn length_or_library(error: HpkeError) -> CryptoError {
     match error {
         HpkeError::InvalidInput => CryptoError::InvalidLength,

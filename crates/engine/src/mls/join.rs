@@ -111,5 +111,9 @@ fn is_external(id: &PreSharedKeyId, asked: &[u8]) -> bool {
 
 fn check_shape(staged: &StagedWelcome) -> Result<(), Error> {
     shape::roster_of(staged.group_context().extensions())?;
-    staged.members().try_for_each(|m| Identity::new(&m.credential, &m.signature_key).map(|_| ()))
+    let suite = staged.group_context().ciphersuite();
+    staged.members().try_for_each(|member| {
+        shape::check_key(suite, &member.encryption_key)?;
+        Identity::new(&member.credential, &member.signature_key).map(|_| ())
+    })
 }

@@ -81,6 +81,8 @@ pub(super) fn parse(
         identity: Identity::of(package.leaf_node())?,
         last_resort: package.last_resort(),
     };
+    shape::check_key(suite, package.hpke_init_key().as_slice())?;
+    shape::check_leaf_key(suite, package.leaf_node())?;
     Ok((package, info))
 }
 

@@ -196,6 +196,8 @@ fn receive(
 ) -> Result<Received, Error> {
     check_psks(&psks(&staged)?, psk)?;
     let path = staged.update_path_leaf_node().ok_or_else(|| invalid("a commit without a path"))?;
+    let suite = staged.group_context().ciphersuite();
+    shape::check_leaf_key(suite, path)?;
     let renewed = Identity::of(path)?;
     let roster = shape::roster_of(staged.group_context().extensions())?.to_vec();
     let mut received = Received {
@@ -212,6 +214,7 @@ fn receive(
         match queued.proposal() {
             Proposal::Add(add) => {
                 check_lifetime(add.key_package())?;
+                shape::check_leaf_key(suite, add.key_package().leaf_node())?;
                 received.adds.push(Identity::of(add.key_package().leaf_node())?);
             }
             Proposal::Remove(remove) => received.removes.push(remove.removed().u32()),

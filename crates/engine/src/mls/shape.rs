@@ -1,13 +1,16 @@
 //! The one shape of group this product makes and accepts.
 
+use super::crypto::check_hpke_key;
 use super::error::{Error, invalid};
 use super::suite::Suite;
+use openmls::prelude::tls_codec::{DeserializeBytes as _, Serialize as _, VLBytes};
 use openmls::prelude::{
     BasicCredential, Capabilities, Credential, CredentialType, Extension, ExtensionType,
     Extensions, GroupContext, LeafNode, Lifetime, MlsGroupCreateConfig, MlsGroupJoinConfig,
     PURE_CIPHERTEXT_WIRE_FORMAT_POLICY, RequiredCapabilitiesExtension, SenderRatchetConfiguration,
     UnknownExtension,
 };
+use openmls_traits::types::Ciphersuite;
 
 /// The extension of the group context that carries the roster (private use, RFC 9420 section 17.3).
 pub const ROSTER_EXTENSION: u16 = 0xf001;
@@ -88,6 +91,19 @@ pub(super) fn roster_of(extensions: &Extensions<GroupContext>) -> Result<&[u8], 
         return Err(invalid("the roster is too large"));
     }
     Ok(&roster.0)
+}
+
+/// A leaf's encryption key is one that the others can encrypt to. openmls shows it to nobody, but
+/// it is all of its encoding.
+pub(super) fn check_leaf_key(suite: Ciphersuite, leaf: &LeafNode) -> Result<(), Error> {
+    let encoded = leaf.encryption_key().tls_serialize_detached().map_err(invalid)?;
+    let key = VLBytes::tls_deserialize_exact_bytes(&encoded).map_err(invalid)?;
+    check_key(suite, key.as_slice())
+}
+
+/// A public key of a member is one that the others can encrypt to.
+pub(super) fn check_key(suite: Ciphersuite, public: &[u8]) -> Result<(), Error> {
+    check_hpke_key(suite, public).map_err(|_| invalid("a public key that is not usable"))
 }
 
 /// Who a leaf says it is, and the key it signs with.

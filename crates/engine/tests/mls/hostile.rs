@@ -27,7 +27,7 @@ struct Mallory {
     group: MlsGroup,
 }
 
-fn raw_config(policy: WireFormatPolicy) -> MlsGroupJoinConfig {
+pub(crate) fn raw_config(policy: WireFormatPolicy) -> MlsGroupJoinConfig {
     MlsGroupJoinConfig::builder()
         .wire_format_policy(policy)
         .use_ratchet_tree_extension(true)
@@ -35,18 +35,18 @@ fn raw_config(policy: WireFormatPolicy) -> MlsGroupJoinConfig {
         .build()
 }
 
-fn raw_capabilities(suite: Ciphersuite) -> Capabilities {
+pub(crate) fn raw_capabilities(suite: Ciphersuite) -> Capabilities {
     Capabilities::builder()
         .ciphersuites(vec![suite])
         .extensions(vec![ExtensionType::LastResort, ExtensionType::Unknown(ROSTER_EXTENSION)])
         .build()
 }
 
-fn raw_suite(suite: Suite) -> Ciphersuite {
+pub(crate) fn raw_suite(suite: Suite) -> Ciphersuite {
     Ciphersuite::try_from(suite.code()).unwrap()
 }
 
-fn identity(suite: Suite, name: &[u8]) -> (SignatureKeyPair, CredentialWithKey) {
+pub(crate) fn identity(suite: Suite, name: &[u8]) -> (SignatureKeyPair, CredentialWithKey) {
     #[expect(clippy::disallowed_methods, reason = "Mallory draws from the machine")]
     let signer = SignatureKeyPair::new(raw_suite(suite).signature_algorithm()).unwrap();
     let credential = CredentialWithKey {
@@ -56,11 +56,11 @@ fn identity(suite: Suite, name: &[u8]) -> (SignatureKeyPair, CredentialWithKey) 
     (signer, credential)
 }
 
-fn wire(message: &MlsMessageOut) -> Vec<u8> {
+pub(crate) fn wire(message: &MlsMessageOut) -> Vec<u8> {
     message.tls_serialize_detached().unwrap()
 }
 
-fn read(bytes: &[u8]) -> MlsMessageIn {
+pub(crate) fn read(bytes: &[u8]) -> MlsMessageIn {
     MlsMessageIn::tls_deserialize_exact_bytes(bytes).unwrap()
 }
 

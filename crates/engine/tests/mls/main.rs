@@ -5,6 +5,10 @@ mod groups;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod low_order;
+#[cfg(test)]
+mod points;
+#[cfg(test)]
 mod psk;
 #[cfg(test)]
 mod randomness;
@@ -12,5 +16,9 @@ mod randomness;
 mod scene;
 #[cfg(test)]
 mod sizes;
+#[cfg(test)]
+mod trick;
+#[cfg(test)]
+mod vectors;
 #[cfg(test)]
 mod write_sets;

@@ -1,7 +1,8 @@
 //! All of a step's changes leave as one set; what was not made durable never happened.
 
 use crate::scene::{Device, GROUP, PSK, PSK_ID, pair};
-use undertone_engine::mls::{Error, Group, Plan, Provider, Suite};
+use std::collections::BTreeMap;
+use undertone_engine::mls::{Error, Group, Plan, Processed, Provider, Suite};
 
 #[test]
 fn a_discarded_commit_leaves_the_group_as_it_was() {
@@ -222,6 +223,7 @@ fn a_damaged_row_is_named_and_never_a_panic() {
     }
 }
 
+/// W02o.
 #[test]
 fn no_key_encrypts_twice_across_crashes() {
     for suite in Suite::ALL {
@@ -249,6 +251,42 @@ fn no_key_encrypts_twice_across_crashes() {
         assert_eq!(repeats, 0, "{suite:?}");
         // Each message and commit uses a key for its content and one for its sender data.
         assert_eq!(keys - used, 2 * (8 + 2));
+    }
+}
+
+/// W02o: each key serves one message, and whoever gets hold of all that a member has stored reads
+/// nothing that was read, or written, before.
+#[test]
+fn w02o_keys_move_on_with_every_message() {
+    let open = |rows: &BTreeMap<_, _>, message: &[u8]| {
+        let provider = Provider::load(rows.clone());
+        let mut group = Group::load(&provider, GROUP).unwrap().unwrap();
+        match group.process(&provider, message, None)? {
+            Processed::Application(text) => Ok(text.plaintext.to_vec()),
+            Processed::Commit(_) => panic!("a commit came where a text was expected"),
+        }
+    };
+    for suite in Suite::ALL {
+        let (mut a, mut ga, mut b, mut gb) = pair(suite);
+        a.commit();
+        b.commit();
+        let mut said: Vec<Vec<u8>> = Vec::new();
+        for _ in 0..6 {
+            let used = a.provider.watch().counts().0;
+            let message = a.say(&mut ga, b"the same text");
+            // One key for the content, one for the sender's data.
+            assert_eq!(a.provider.watch().counts(), (used + 2, 0), "{suite:?}");
+            let before = b.store.clone();
+            b.read(&mut gb, &message).unwrap();
+            a.commit();
+            b.commit();
+            assert_eq!(open(&before, &message).unwrap(), b"the same text", "before it was read");
+            said.push(message);
+            for old in &said {
+                assert_eq!(open(&b.store, old), Err(Error::Undecryptable), "{suite:?}");
+                assert_eq!(open(&a.store, old), Err(Error::Own), "{suite:?}");
+            }
+        }
     }
 }
 
