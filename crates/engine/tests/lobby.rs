@@ -203,6 +203,45 @@ fn w02_f_an_entry_that_comes_again_is_not_shown_again() {
     assert_eq!(world.texts(1), ["Alice: once"]);
 }
 
+/// W05h: a member knows a replay by its position, and keeps one position a log.
+#[test]
+fn w05h_old_positions_are_ignored_and_what_is_kept_does_not_grow() {
+    let mut world = room(13, &["Alice", "Bob"]);
+    let copies = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let keep = copies.clone();
+    world.tamper = Some(Box::new(move |at, reply| {
+        if at == 1 && matches!(reply, Reply::Entry(_)) {
+            keep.borrow_mut().push(reply.clone());
+        }
+        true
+    }));
+    let talk = |world: &mut World, rounds| {
+        for _ in 0..rounds {
+            world.say(0, "to Bob");
+            world.run();
+            world.say(1, "to Alice");
+            world.run();
+        }
+    };
+    talk(&mut world, 3);
+    let kept = world.clients[1].state_rows();
+    talk(&mut world, 40);
+    assert_eq!(world.clients[1].state_rows(), kept);
+    assert_eq!(world.texts(1).len(), 43);
+    world.tamper = None;
+    let copies = copies.borrow().clone();
+    assert!(copies.len() >= 43);
+    let (epoch, troubles) = (world.clients[1].engine.lobby_epoch(), world.troubles());
+    for copy in copies {
+        world.inject(1, copy);
+    }
+    world.run();
+    assert_eq!((world.clients[1].engine.lobby_epoch(), world.troubles()), (epoch, troubles));
+    assert_eq!(world.texts(1), Vec::<String>::new());
+    talk(&mut world, 1);
+    assert_eq!(world.texts(1), ["Alice: to Bob"]);
+}
+
 #[test]
 fn a_changed_entry_is_named_and_not_shown() {
     let mut world = room(9, &["Alice", "Bob"]);
@@ -229,6 +268,7 @@ fn a_changed_entry_is_named_and_not_shown() {
     );
 }
 
+/// Also weaknesses W01c and W03e.
 #[test]
 fn f22_the_relay_sees_no_text_and_no_name_of_a_room() {
     let mut world = room(10, &["Alice", "Bob"]);

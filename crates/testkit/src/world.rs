@@ -411,6 +411,11 @@ impl Client {
         }
     }
 
+    /// Rows that its engine is loaded from; a person's history is not among them.
+    pub fn state_rows(&self) -> usize {
+        self.rows.keys().filter(|(table, _)| *table == Table::State as u8).count()
+    }
+
     /// All that is on this client's disk.
     pub fn disk(&self) -> Vec<u8> {
         self.rows.iter().flat_map(|((_, key), value)| [key.as_slice(), value].concat()).collect()

@@ -99,6 +99,7 @@ fn there_is_no_inbox_for_who_is_no_member() {
     assert_eq!(read(&mut world, b, 0), "D E1 H1");
 }
 
+/// W05h: the ids of live letters are kept, which are bounded.
 #[test]
 fn a_letter_with_the_same_id_is_acknowledged_and_dropped_while_the_first_lives() {
     let (mut world, a, b, bob) = scene();

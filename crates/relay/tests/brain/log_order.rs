@@ -1,7 +1,8 @@
 //! Order, staleness, exactly once, go back N.
 
-use crate::harness::{World, commit, last, log, story, terms, text, token, token_hash};
+use crate::harness::{World, commit, entries, last, log, story, terms, text, token, token_hash};
 use undertone_relay::ConnId;
+use undertone_relay::store::{Operation, Outcome, RequestId, Store, StoreKey, StoreRequest};
 use undertone_wire::codec::Blob;
 use undertone_wire::frame::{Append, Code, EntryKind, LogTerms, Reply, Request, Start};
 use undertone_wire::ids::Token;
@@ -147,6 +148,7 @@ fn a_board_takes_one_first_entry() {
     assert_eq!(story(&world.heard(crowd[0])), "E3");
 }
 
+/// W05h.
 #[test]
 fn the_same_number_with_the_same_bytes_is_acknowledged_again() {
     let (mut world, alice, bob) = pair();
@@ -155,6 +157,47 @@ fn the_same_number_with_the_same_bytes_is_acknowledged_again() {
     assert_eq!(world.append(alice, text(1, 0, "a")), 1);
     world.subscribe(bob, log(1), 0, Start::Oldest);
     assert_eq!(story(&world.heard(bob)), "S0 E1 E2 H2");
+}
+
+/// W05h: one number and one hash a writer, however much it writes; older ones are known by being
+/// lower.
+#[test]
+fn w05h_a_replay_is_known_by_its_number_and_what_is_kept_does_not_grow() {
+    let (mut world, alice, bob) = pair();
+    world.append(bob, text(1, 0, "b"));
+    world.append(alice, text(1, 0, "a"));
+    let (rows, bytes) = kept(&mut world);
+    for number in 2..=500 {
+        let position = world.append(alice, text(number, 0, "a"));
+        assert_eq!(world.append(alice, text(number, 0, "a")), position);
+        let refused = world.append_refused(alice, text(number - 1, 0, "a"));
+        assert_eq!(refused, (Code::OutOfOrder, number + 1));
+        // What was refused stands in the way of nothing.
+        assert_eq!(position, number + 1);
+    }
+    let (rows_now, bytes_now) = kept(&mut world);
+    assert_eq!(rows_now, rows);
+    // Five numbers that were below 24 have two more bytes each (RFC 8949, section 3).
+    assert!(bytes_now <= bytes + 5 * 2, "{bytes_now} and {bytes} bytes");
+    world.restart(8);
+    let crowd = world.crowd(2);
+    assert_eq!(world.append(crowd[0], text(500, 0, "a")), 501);
+    world.subscribe(crowd[1], log(1), 0, Start::Oldest);
+    let heard = world.heard(crowd[1]);
+    let positions: Vec<u64> = entries(&heard).iter().map(|entry| entry.position).collect();
+    assert_eq!(positions, (1..=501).collect::<Vec<_>>(), "each was stored once");
+}
+
+/// Rows of the log's record, and the bytes of all of it.
+fn kept(world: &mut World) -> (usize, usize) {
+    let key = StoreKey::Log(log(1));
+    let request = StoreRequest { id: RequestId(0), key, operation: Operation::ReadHeader };
+    match world.store.execute(request).outcome {
+        Outcome::Header { header, rows, .. } => {
+            (rows.len(), header.len() + rows.iter().map(|row| row.value.len()).sum::<usize>())
+        }
+        other => panic!("no header: {other:?}"),
+    }
 }
 
 #[test]

@@ -136,6 +136,24 @@ fn w01_e_only_the_operators_console_is_called_server() {
     world.join(&server);
 }
 
+/// A06: the link lets no device in whose key has low order, and a card has no other key than that.
+#[test]
+fn a06_a_card_with_a_link_key_of_low_order_is_refused() {
+    let mut world = World::new();
+    let mallory = Person::new(1, "Mallory");
+    let (zero, mut one, mut minus_one) = ([0; 32], [0; 32], [0xff; 32]);
+    one[0] = 1;
+    (minus_one[0], minus_one[31]) = (0xec, 0x7f);
+    for point in [zero, one, minus_one] {
+        let conn = world.connect(mallory.link, Standing::Member);
+        let hostile = Person { link: LinkKey(point), ..mallory.clone() };
+        let reply = world.register(conn, &hostile);
+        assert_eq!(refusal(&reply), Some(Code::WrongLinkKey), "{point:?}");
+    }
+    assert!(world.writes.is_empty());
+    assert_eq!(refused(&mut world, &mallory), None, "and with its own key it is");
+}
+
 #[test]
 fn w04_a_a_card_for_another_link_key_is_refused() {
     let mut world = World::new();
