@@ -47,3 +47,18 @@ fn documentation() -> Result<(), Failure> {
     command.arg("--document-private-items").env("RUSTDOCFLAGS", "-D warnings");
     cargo::run(&mut command, "mend the documentation comments that rustdoc names")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F08: what builds on this system is in `clippy`, what builds on the others in `elsewhere`.
+    #[test]
+    fn f08_every_run_checks_the_product_for_the_other_systems() {
+        let mut stages = Stages::rehearsal();
+        run_in(&mut stages, &[]).unwrap();
+        for stage in ["clippy", "elsewhere", "browser"] {
+            assert!(stages.names().contains(&stage), "{:?}", stages.names());
+        }
+    }
+}

@@ -17,6 +17,8 @@ pub(crate) enum Outcome {
 #[derive(Debug, Default)]
 pub(crate) struct Stages {
     done: Vec<(String, Duration, String)>,
+    /// Stages are named and not run.
+    rehearsed: bool,
 }
 
 impl Stages {
@@ -29,6 +31,10 @@ impl Stages {
         name: &str,
         work: impl FnOnce() -> Result<Outcome, Failure>,
     ) -> Result<(), Failure> {
+        if self.rehearsed {
+            self.done.push((name.to_owned(), Duration::ZERO, "rehearsed".to_owned()));
+            return Ok(());
+        }
         println!("== {name}");
         let start = Instant::now();
         let outcome = work();
@@ -50,6 +56,18 @@ impl Stages {
         work: impl FnOnce() -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         self.run(name, || work().map(|()| Outcome::Passed))
+    }
+
+    /// For a test that wants to know which stages there are.
+    #[cfg(test)]
+    pub(crate) fn rehearsal() -> Self {
+        Self { rehearsed: true, ..Self::default() }
+    }
+
+    /// Their names, in order.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.done.iter().map(|(name, ..)| name.as_str()).collect()
     }
 
     /// One line for each stage, and the time of all.

@@ -32,16 +32,21 @@ pub(crate) fn check_browser() -> Result<(), Failure> {
 /// libraries' own care, and a check links nothing. Their build scripts get a compiler that
 /// says yes and does nothing; they run again when a real one is named instead.
 pub(crate) fn check_elsewhere(more: &[&str]) -> Result<(), Failure> {
+    let targets: Vec<&str> = ELSEWHERE.iter().chain(more).copied().collect();
+    targets.iter().try_for_each(|target| install(target))?;
+    cargo::run(
+        &mut check_for(&targets)?,
+        "mend what does not build there; `cfg` parts what systems do otherwise",
+    )
+}
+
+fn check_for(targets: &[&str]) -> Result<Command, Failure> {
     let mut command = cargo::cargo(["check", "--locked", "--package", "undertone"]);
-    for target in ELSEWHERE.iter().chain(more) {
-        install(target)?;
+    for target in targets {
         command.args(["--target", target]);
         without_c(&mut command, target)?;
     }
-    cargo::run(
-        &mut command,
-        "mend what does not build there; `cfg` parts what systems do otherwise",
-    )
+    Ok(command)
 }
 
 fn without_c(command: &mut Command, target: &str) -> Result<(), Failure> {
@@ -74,4 +79,20 @@ fn installed() -> Option<BTreeSet<String>> {
     let output = Command::new("rustup").args(["target", "list", "--installed"]).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     Some(text.lines().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F08: the whole binary, and that means everything but the tests.
+    #[test]
+    fn f08_the_product_is_checked_for_windows_and_macos() {
+        let asked = cargo::shown(&check_for(&ELSEWHERE).unwrap());
+        assert!(asked.contains("check --locked --package undertone "), "{asked}");
+        for system in ["windows", "apple-darwin"] {
+            let targets = asked.split(' ').filter(|word| word.contains(system));
+            assert_eq!(targets.count(), 1, "{asked}");
+        }
+    }
 }

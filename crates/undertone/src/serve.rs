@@ -343,3 +343,27 @@ fn tell(output: &mut Output, event: &Event, format: Option<LogFormat>) {
         Some(LogFormat::Text) | None => output.log(&line),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Sub};
+
+    /// Where a relay with these arguments listens.
+    fn listen(arguments: &[&str]) -> SocketAddr {
+        let arguments = ["undertone", "server"].iter().chain(arguments).map(Into::into).collect();
+        let Ok(Cli { command: Sub::Server(server) }) = Cli::read(arguments) else {
+            panic!("these arguments are right");
+        };
+        let places = Places::of_this_machine().unwrap();
+        config(&server.or(&ServerSettings::default()), &places).unwrap().listen
+    }
+
+    /// W03g.
+    #[test]
+    fn w03g_without_a_word_about_it_the_address_is_loopback() {
+        assert_eq!(listen(&[]).to_string(), "127.0.0.1:8080");
+        assert_eq!(listen(&["9000"]).to_string(), "127.0.0.1:9000");
+        assert_eq!(listen(&["--listen", "0.0.0.0:9000"]).to_string(), "0.0.0.0:9000");
+    }
+}

@@ -129,6 +129,7 @@ mod tests {
         rules.flat_map(|rule| broken(rule, package, &reached)).collect()
     }
 
+    /// W03e: also in a version to come.
     #[test]
     fn a_relay_cannot_name_what_opens_a_message() {
         let tree = "undertone-wire v0.1.0\nopenmls_traits v0.6.0\nhpke-rs-crypto v0.7.0\n";

@@ -1,6 +1,7 @@
 //! Who one is: profiles in one home.
 
 use crate::scene;
+use std::collections::BTreeSet;
 use undertone_testkit::process::Program;
 
 fn id(member: &mut Program) -> String {
@@ -37,6 +38,7 @@ fn f29_two_clients_without_arguments_are_two_people_and_the_same_two_afterwards(
     bob.expect("Alice: back again");
 }
 
+/// Also weakness W03g.
 #[test]
 fn f29_an_id_is_a_random_uuid() {
     let scene = scene();
@@ -48,6 +50,28 @@ fn f29_an_id_is_a_random_uuid() {
         assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
         // Version 4, variant 1 (RFC 9562 §5.4).
         assert!(parts[2].starts_with('4') && parts[3].starts_with(['8', '9', 'a', 'b']), "{id}");
+    }
+}
+
+/// W03g: ids of two who are at one address have nothing in common, and nothing that one is shown of
+/// the other says where that one is.
+#[test]
+fn w03g_an_id_says_nothing_about_an_address() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let [mut alice, mut bob] = scene.members(["Alice", "Bob"]);
+    let [one, other] = [id(&mut alice), id(&mut bob)].map(|id| id.replace('-', ""));
+    let parts = |id: &str| -> BTreeSet<String> {
+        (0..id.len() - 8).map(|at| id[at..at + 8].to_owned()).collect()
+    };
+    assert!(parts(&one).is_disjoint(&parts(&other)), "{one} {other}");
+    alice.say("hello");
+    bob.expect("Alice: hello");
+    bob.say("/list");
+    bob.expect("  Alice (*), not verified*");
+    for line in bob.out.lines() {
+        let names_an_address = line.contains("127.0.0.1");
+        assert!(!names_an_address || line.starts_with("Connecting to server at: "), "{line}");
     }
 }
 

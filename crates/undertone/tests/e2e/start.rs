@@ -2,6 +2,10 @@
 
 use crate::scene;
 use sha2::{Digest, Sha256};
+#[cfg(target_os = "linux")]
+use std::io::ErrorKind;
+#[cfg(target_os = "linux")]
+use std::net::TcpStream;
 use std::net::{Ipv4Addr, TcpListener};
 use undertone_testkit::peer;
 use undertone_testkit::scratch::{Scratch, holds};
@@ -26,6 +30,23 @@ fn f01_a_server_starts_without_configuration_and_says_where_and_with_what() {
     scene.member("Alice");
     server.expect("Secure channel established");
     assert!(scene.home().join(format!("relay-{port}")).is_dir());
+}
+
+/// W03g: who listens on every address answers on all of 127.0.0.0/8, too.
+#[cfg(target_os = "linux")]
+#[test]
+fn w03g_a_relay_listens_on_loopback_unless_it_is_told_otherwise() {
+    let scene = scene();
+    let elsewhere = |port: u16| TcpStream::connect((Ipv4Addr::new(127, 0, 0, 2), port)).map(drop);
+    let [port, open_port] = [free_port(), free_port()];
+    let server = scene.run(&["server", &port.to_string()]);
+    server.expect(&format!("Server listening on: 127.0.0.1:{port}"));
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+    assert_eq!(elsewhere(port).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    let listen = format!("0.0.0.0:{open_port}");
+    let server = scene.run(&["server", "--listen", &listen]);
+    server.expect(&format!("Server listening on: {listen}"));
+    elsewhere(open_port).expect("this one was told otherwise");
 }
 
 #[test]
