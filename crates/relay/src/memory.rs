@@ -6,10 +6,22 @@ use crate::store::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Everything is gone when it is dropped. Its size is what the relay's quotas allow.
-#[derive(Debug, Default)]
+/// What a record, a row or an entry takes beside its bytes: nodes of trees, counts of shared bytes.
+const OVERHEAD: usize = 128;
+
+/// Everything is gone when it is dropped.
+#[derive(Debug)]
 pub struct MemoryStore {
     records: BTreeMap<StoreKey, Record>,
+    /// What all of it takes, about, and may take.
+    bytes: usize,
+    max_bytes: usize,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::bounded(usize::MAX)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +47,18 @@ impl Store for MemoryStore {
 }
 
 impl MemoryStore {
+    /// Holds at most so many bytes; a write beyond them is answered by [`Outcome::Full`].
+    #[must_use]
+    pub fn bounded(max_bytes: usize) -> Self {
+        Self { records: BTreeMap::new(), bytes: 0, max_bytes }
+    }
+
+    /// What all records take, in bytes, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn read_header(&self, key: StoreKey) -> Outcome {
         let Some(record) = self.records.get(&key) else {
             return Outcome::Header { version: 0, header: Arc::default(), rows: Vec::new() };
@@ -66,36 +90,63 @@ impl MemoryStore {
         if actual != write.expected {
             return Outcome::Conflict { version: actual };
         }
-        let record = self.records.entry(key).or_default();
-        record.apply(write);
+        // What only lets go of something always has room.
+        let grows = !write.entries.is_empty() || write.rows.iter().any(|row| row.value.is_some());
+        if grows && self.bytes.saturating_add(most(&write)) > self.max_bytes {
+            return Outcome::Full;
+        }
+        let record = self.records.entry(key).or_insert_with(|| {
+            self.bytes += OVERHEAD;
+            Record::default()
+        });
+        record.apply(write, &mut self.bytes);
         Outcome::Stored { version: record.version }
     }
 }
 
+/// What a write can add at most.
+fn most(write: &CompareAppend) -> usize {
+    let values = write.rows.iter().filter_map(|row| row.value.as_ref());
+    let rows = values.map(|value| OVERHEAD + value.len());
+    OVERHEAD + write.header.len() + write.entries.iter().map(size).chain(rows).sum::<usize>()
+}
+
+fn size(entry: &StoredEntry) -> usize {
+    OVERHEAD + entry.note.len() + entry.frame.len()
+}
+
 impl Record {
-    fn apply(&mut self, write: CompareAppend) {
+    fn apply(&mut self, write: CompareAppend, bytes: &mut usize) {
         self.version += 1;
+        *bytes = *bytes + write.header.len() - self.header.len();
         self.header = write.header.into();
         for change in write.rows {
-            match change.value {
+            let new = change.value.as_ref().map_or(0, |value| OVERHEAD + value.len());
+            let old = match change.value {
                 Some(value) => self.rows.insert(change.id, value),
                 None => self.rows.remove(&change.id),
             };
+            *bytes = *bytes + new - old.map_or(0, |old| OVERHEAD + old.len());
         }
+        *bytes += write.entries.iter().map(size).sum::<usize>();
         self.entries.extend(write.entries.into_iter().map(|entry| (entry.position, entry)));
         if write.trim > 0 {
-            self.entries = self.entries.split_off(&write.trim.saturating_add(1));
+            let kept = self.entries.split_off(&write.trim.saturating_add(1));
+            let gone = std::mem::replace(&mut self.entries, kept);
+            *bytes -= gone.values().map(size).sum::<usize>();
         }
         for position in write.drop {
-            self.entries.remove(&position);
+            *bytes -= self.entries.remove(&position).map_or(0, |gone| size(&gone));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::MemoryStore;
+    use super::*;
     use crate::contract::{Home, keeps_the_contract};
+    use crate::store::{RequestId, RowChange};
+    use undertone_wire::ids::LogId;
 
     struct Nowhere;
 
@@ -114,5 +165,61 @@ mod tests {
     #[test]
     fn the_store_in_memory_keeps_the_contract() {
         keeps_the_contract(&mut Nowhere);
+    }
+
+    fn write(store: &mut MemoryStore, write: CompareAppend) -> Outcome {
+        let operation = Operation::CompareAppend(Box::new(write));
+        store
+            .execute(StoreRequest {
+                id: RequestId(1),
+                key: StoreKey::Log(LogId([1; 32])),
+                operation,
+            })
+            .outcome
+    }
+
+    fn entry(position: u64) -> StoredEntry {
+        StoredEntry { position, note: Arc::default(), frame: vec![7; 1_000].into() }
+    }
+
+    #[test]
+    fn w04g_a_store_in_memory_is_full_at_its_bound_and_has_room_again_after_a_trim() {
+        let mut store = MemoryStore::bounded(10_000);
+        let append = |expected, position| CompareAppend {
+            expected,
+            entries: vec![entry(position)],
+            ..CompareAppend::default()
+        };
+        let mut version = 0;
+        while let Outcome::Stored { version: next } =
+            write(&mut store, append(version, version + 1))
+        {
+            version = next;
+            assert!(store.bytes() <= 10_000);
+        }
+        assert_eq!(version, 8, "as many as fit, and no more");
+        assert_eq!(write(&mut store, append(version, 9)), Outcome::Full);
+        let trim = CompareAppend { expected: version, trim: 8, ..CompareAppend::default() };
+        assert_eq!(write(&mut store, trim), Outcome::Stored { version: 9 });
+        assert_eq!(write(&mut store, append(9, 9)), Outcome::Stored { version: 10 });
+    }
+
+    #[test]
+    fn what_comes_and_goes_leaves_no_bytes_behind() {
+        let mut store = MemoryStore::default();
+        let row = |value: Option<&[u8]>| RowChange { id: vec![1], value: value.map(Arc::from) };
+        let there = CompareAppend {
+            header: vec![1; 50],
+            rows: vec![row(Some(&[2; 70]))],
+            entries: vec![entry(1), entry(2), entry(3)],
+            drop: vec![2],
+            ..CompareAppend::default()
+        };
+        write(&mut store, there);
+        assert_eq!(store.bytes(), OVERHEAD + 50 + OVERHEAD + 70 + 2 * (OVERHEAD + 1_000));
+        let gone =
+            CompareAppend { expected: 1, rows: vec![row(None)], trim: 3, ..Default::default() };
+        write(&mut store, gone);
+        assert_eq!(store.bytes(), OVERHEAD);
     }
 }

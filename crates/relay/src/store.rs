@@ -9,6 +9,7 @@
 //! What every store must hold is written as tests in [`crate::contract`].
 
 use std::sync::Arc;
+use undertone_wire::frame::Code;
 use undertone_wire::ids::{ClientId, Hash, LogId};
 
 /// Longest row id in bytes: a kind and a hash.
@@ -56,7 +57,7 @@ pub enum Operation {
         /// At most so many bytes of frames, but always one entry if there is one.
         max_bytes: usize,
     },
-    /// Answered by [`Outcome::Stored`] or [`Outcome::Conflict`].
+    /// Answered by [`Outcome::Stored`], [`Outcome::Conflict`] or [`Outcome::Full`].
     CompareAppend(Box<CompareAppend>),
 }
 
@@ -147,8 +148,20 @@ pub enum Outcome {
         /// The version that is there.
         version: u64,
     },
+    /// To [`Operation::CompareAppend`]: there is no room for it, and nothing changed.
+    Full,
     /// The store could not. Of a write nobody knows whether it happened: read before writing.
     Failed,
+}
+
+impl Outcome {
+    /// What those are told who waited for something else.
+    pub(crate) fn failure(&self) -> Code {
+        match self {
+            Self::Full => Code::RelayFull,
+            _ => Code::StoreFailed,
+        }
+    }
 }
 
 /// A home of records. Calls are made one after the other; a store that works in the background

@@ -1,19 +1,20 @@
 //! The thread that decides: inputs of all loops in, commands to the loops that own the
 //! connections out, each side in batches.
 //!
-//! Logs, inboxes and key packages are kept in memory, so their store answers within the batch; the
-//! registry is on the disk, so its answers come back as inputs of a later batch. Nothing here
-//! knows more than one log at a time: by log id this thread can become several.
+//! What is on the disk has threads of its own, so its answers come back as inputs of a later batch;
+//! a stateless relay keeps logs, inboxes and key packages in memory, and those answer within the
+//! batch. Nothing here knows more than one log at a time: by log id this thread can become several.
 
 use crate::clock::Clock;
 use crate::event_loop::LoopHandle;
 use crate::ids::ConnectionId;
+use crate::keeper::KeeperHandle;
 use crate::registry::RegistryHandle;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use undertone_relay::store::{Store, StoreKey};
+use undertone_relay::store::{Store, StoreKey, StoreRequest};
 use undertone_relay::{ConnId, Input, MemoryStore, Relay, Send, Step, To};
 use undertone_wire::frame::{Code, Seen};
 use undertone_wire::time::Now;
@@ -68,7 +69,30 @@ pub(crate) struct Thread<B> {
     pub(crate) messages: Receiver<Message>,
     pub(crate) loops: Vec<LoopHandle>,
     pub(crate) registry: RegistryHandle,
+    pub(crate) home: Home,
     pub(crate) clock: Clock,
+}
+
+/// Where logs, inboxes and key packages are.
+pub(crate) enum Home {
+    /// Nowhere else.
+    Memory(Box<MemoryStore>),
+    /// On the disk.
+    Disk(KeeperHandle),
+}
+
+impl Home {
+    /// Carries out requests; what is answered at once goes to `inputs`.
+    fn execute(&mut self, requests: Vec<StoreRequest>, inputs: &mut Vec<Input>) {
+        match self {
+            Self::Memory(store) => {
+                let replies = requests.into_iter().map(|request| store.execute(request));
+                inputs.extend(replies.map(Input::Stored));
+            }
+            Self::Disk(_) if requests.is_empty() => {}
+            Self::Disk(keeper) => keeper.execute(requests),
+        }
+    }
 }
 
 /// Commands by owner, until they are handed over.
@@ -80,7 +104,6 @@ struct Outputs {
 pub(crate) fn run<B: Brain>(mut thread: Thread<B>) {
     let loops = std::mem::take(&mut thread.loops);
     let mut outputs = Outputs { loops: loops.into_iter().map(|l| (l, Vec::new())).collect() };
-    let mut store = MemoryStore::default();
     let mut step = Step::default();
     let mut wake_at = None;
     while let Some(inputs) = thread.wait(wake_at) {
@@ -91,7 +114,7 @@ pub(crate) fn run<B: Brain>(mut thread: Thread<B>) {
                 thread.brain.handle(input, now, &mut step);
             }
             wake_at = step.wake_at;
-            thread.carry_out(&mut step, &mut store, &mut outputs, &mut inputs);
+            thread.carry_out(&mut step, &mut outputs, &mut inputs);
             step.clear();
         }
         outputs.deliver();
@@ -125,22 +148,18 @@ impl<B: Brain> Thread<B> {
         Some(inputs)
     }
 
-    /// Carries out a step; what the store in memory answers goes to `inputs`.
-    fn carry_out(
-        &self,
-        step: &mut Step,
-        store: &mut MemoryStore,
-        outputs: &mut Outputs,
-        inputs: &mut Vec<Input>,
-    ) {
+    /// Carries out a step; what is answered at once goes to `inputs`.
+    fn carry_out(&mut self, step: &mut Step, outputs: &mut Outputs, inputs: &mut Vec<Input>) {
+        let mut requests = Vec::new();
         for request in step.requests.drain(..) {
             match request.key {
                 StoreKey::Registry(_) => self.registry.execute(request),
                 StoreKey::KeyPackages(_) | StoreKey::Log(_) | StoreKey::Inbox(_) => {
-                    inputs.push(Input::Stored(store.execute(request)));
+                    requests.push(request);
                 }
             }
         }
+        self.home.execute(requests, inputs);
         for action in step.invites.drain(..) {
             self.registry.invite(action);
         }

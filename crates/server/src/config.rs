@@ -17,6 +17,11 @@ pub struct Config {
     pub url: Option<Origin>,
     /// The data folder; it is made if it is missing.
     pub data: PathBuf,
+    /// Keeps no message on the disk, not even encrypted: logs, inboxes and key packages are in
+    /// memory, and a restart ends every session.
+    pub stateless: bool,
+    /// Bytes that a stateless relay holds at most: one more is refused by name.
+    pub memory: usize,
     /// Where the certificate comes from.
     pub tls: TlsMode,
     /// Event loops, one thread each; by default one per core.
@@ -30,6 +35,9 @@ pub struct Config {
 }
 
 impl Config {
+    /// What a small machine can spare beside its connections; a few hundred thousand texts.
+    pub const MEMORY: usize = 256 << 20;
+
     /// A relay at this address with this data folder, and the defaults for the rest.
     #[must_use]
     pub fn new(listen: SocketAddr, data: PathBuf) -> Self {
@@ -37,6 +45,8 @@ impl Config {
             listen,
             url: None,
             data,
+            stateless: false,
+            memory: Self::MEMORY,
             tls: TlsMode::SelfSigned(KeyKind::Ecdsa),
             threads: None,
             limits: Limits::default(),

@@ -66,9 +66,9 @@ pub enum StartError {
     /// The self-signed certificate could not be made.
     #[error("cannot make a certificate: {0}")]
     Certificate(String),
-    /// The registry could not be opened.
-    #[error("cannot open the registry {path}: {why}")]
-    Registry {
+    /// The registry, or the store, could not be opened.
+    #[error("cannot open the database {path}: {why}")]
+    Store {
         /// The file.
         path: PathBuf,
         /// What the store said.
@@ -111,7 +111,7 @@ impl StartError {
                 "give a PEM certificate chain and its own unencrypted PEM key: --tls CERT.pem,KEY.pem"
             }
             Self::Certificate(_) => "give your own files: --tls CERT.pem,KEY.pem",
-            Self::Registry { .. } => {
+            Self::Store { .. } => {
                 "restore the data folder from a backup, or choose another: --data DIR"
             }
             Self::Randomness => "start again when the system's random source works",

@@ -6,9 +6,9 @@
 //! message can be named here.
 //!
 //! ```text
-//! socket ─▶ event loop (one per core)          ┌─▶ memory: logs, inboxes, key packages
-//!           TLS, HTTP, WebSocket, Noise, CBOR ─▶ brain
-//! socket ◀─ one write per turn ◀── batches ────┘─▶ registry thread: SQLite
+//! socket ─▶ event loop (one per core)           ┌─▶ store thread: logs, inboxes, key packages
+//!           TLS, HTTP, WebSocket, Noise, CBOR ─▶ brain   (in memory of a stateless relay)
+//! socket ◀─ one write per turn ◀── batches ─────┴─▶ registry thread: ids and names
 //! ```
 
 mod brain;
@@ -19,7 +19,11 @@ mod data;
 mod error;
 mod event_loop;
 mod events;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod ids;
+mod keeper;
 mod memory;
 mod outbox;
 mod page;

@@ -1,6 +1,6 @@
 //! Starting and stopping: the parts of a relay on one machine, and the handle on all of them.
 
-use crate::brain::{self, Brain, Command, Message};
+use crate::brain::{self, Brain, Command, Home, Message};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connection::Shared;
@@ -10,11 +10,12 @@ use crate::error::StartError;
 use crate::event_loop::{self, Accepting, LoopHandle, Surroundings};
 use crate::events::{Counts, Event, Events};
 use crate::ids::MAX_LOOPS;
+use crate::keeper::{self, Requests};
 use crate::memory::{self, HubHandle, MemoryLink};
 use crate::page::Page;
 use crate::registry;
 use crate::session::Keys;
-use crate::sqlite::SqliteStore;
+use crate::sqlite::{Life, SqliteStore};
 use crate::tls;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mio::net::TcpListener;
@@ -23,7 +24,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use undertone_relay::{Relay, RelayConfig};
+use undertone_relay::{MemoryStore, Relay, RelayConfig};
 use undertone_wire::ids::{Incarnation, LinkKey};
 use undertone_wire::invite::{CertificatePin, RelayInvite};
 use undertone_wire::link::{LinkSecret, PskId};
@@ -40,15 +41,45 @@ impl Server {
     /// Starts a relay. It listens when this returns.
     pub fn start(config: Config, page: Page) -> Result<ServerHandle, StartError> {
         let (limits, draw) = (config.quotas.clone(), config.draw);
-        start(config, page, |relay_key| {
+        start(config, page, |relay_key, incarnation| {
             let mut seed = [0; 32];
-            let mut store = [0; 16];
             draw(&mut seed)?;
-            draw(&mut store)?;
             let config = RelayConfig { relay_key, seed, limits };
-            // Logs are in memory: every start is another life of the store.
-            Ok(Relay::new(config, Incarnation(store)))
+            Ok(Relay::new(config, incarnation))
         })
+    }
+}
+
+/// The store that logs, inboxes and key packages are in.
+struct Keeping {
+    home: Home,
+    life: Life,
+    /// Work for the thread that a store on the disk needs.
+    disk: Option<(SqliteStore, Requests)>,
+}
+
+impl Keeping {
+    fn open(config: &Config, data: &DataFolder) -> Result<Self, StartError> {
+        if config.stateless {
+            return Self::nowhere(config);
+        }
+        let path = data.store()?;
+        let store = SqliteStore::open(&path, config.draw)?;
+        let life = store.life().map_err(|error| {
+            let why = format!("it does not say which life of a store it is: {error}");
+            StartError::Store { path, why }
+        })?;
+        let (handle, requests) = keeper::queue();
+        Ok(Self { home: Home::Disk(handle), life, disk: Some((store, requests)) })
+    }
+
+    /// Every start is another life of a store in memory.
+    fn nowhere(config: &Config) -> Result<Self, StartError> {
+        let mut incarnation = [0; 16];
+        (config.draw)(&mut incarnation)?;
+        let life = Life { incarnation: Incarnation(incarnation), running_ms: 0 };
+        let home = Home::Memory(Box::new(MemoryStore::bounded(config.memory)));
+        Ok(Self { home, life, disk: None })
     }
 }
 
@@ -74,7 +105,7 @@ pub struct ServerHandle {
 pub(crate) fn start<B: Brain + 'static>(
     config: Config,
     page: Page,
-    make_brain: impl FnOnce(LinkKey) -> Result<B, StartError>,
+    make_brain: impl FnOnce(LinkKey, Incarnation) -> Result<B, StartError>,
 ) -> Result<ServerHandle, StartError> {
     let mut data = DataFolder::open(&config.data)?;
     let identity = load_identity(&config, &data)?;
@@ -85,8 +116,9 @@ pub(crate) fn start<B: Brain + 'static>(
     let relay_key = secret.public();
     let invites = InviteFile::open(data.key_file("invites"), draw)?;
     let keys = Keys { secret, invites, operator: data.operator(draw)?.into(), draw };
-    let store = SqliteStore::open(&data.registry())?;
-    let brain = make_brain(relay_key)?;
+    let store = SqliteStore::open(&data.registry(), draw)?;
+    let keeping = Keeping::open(&config, &data)?;
+    let brain = make_brain(relay_key, keeping.life.incarnation)?;
 
     let listener = listen(config.listen)?;
     let local = listener.local_addr()?;
@@ -104,7 +136,7 @@ pub(crate) fn start<B: Brain + 'static>(
     let loops: Vec<LoopHandle> = prepared.iter().map(|loop_| loop_.handle.clone()).collect();
     let (brain_sender, messages) = bounded(BRAIN_QUEUE);
     let (registry, jobs) = registry::queue();
-    let clock = Clock::new();
+    let clock = Clock::after(keeping.life.running_ms);
     let connections = Arc::new(AtomicUsize::new(0));
     let everyone: Vec<LoopHandle> =
         loops.iter().cloned().chain([hub.commands_to.clone()]).collect();
@@ -124,12 +156,19 @@ pub(crate) fn start<B: Brain + 'static>(
         _data: data,
     };
     // From here on dropping the handle stops what was started.
-    let thread = brain::Thread { brain, messages, loops: everyone, registry, clock };
+    let thread =
+        brain::Thread { brain, messages, loops: everyone, registry, home: keeping.home, clock };
     handle.brain_thread.push(spawn("brain", move || brain::run(thread))?);
     let (keys, to_brain) = (shared.clone(), brain_sender.clone());
     handle.brain_thread.push(spawn("registry", move || {
         registry::run(store, &keys.keys, &jobs, &to_brain);
     })?);
+    if let Some((store, requests)) = keeping.disk {
+        let to_brain = brain_sender.clone();
+        handle.brain_thread.push(spawn("store", move || {
+            keeper::run(store, &requests, &to_brain, clock);
+        })?);
+    }
     let (shared_with_hub, to_brain) = (shared.clone(), brain_sender.clone());
     handle.threads.push(spawn("hub", move || {
         memory::run(&hub, shared_with_hub, to_brain, clock);

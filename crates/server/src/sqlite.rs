@@ -1,19 +1,25 @@
 //! The store's contract on one SQLite file: durable when a reply leaves.
+//!
+//! The registry is one such file, and everything else that a relay keeps is another.
 
 use crate::data::unusable;
 use crate::error::StartError;
 use crate::platform;
+use crate::randomness::Draw;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::path::Path;
 use std::sync::Arc;
 use undertone_relay::store::{
     CompareAppend, Operation, Outcome, Row, Store, StoreKey, StoreReply, StoreRequest, StoredEntry,
 };
+use undertone_wire::ids::Incarnation;
 
 /// Says that a file is ours (`UTre`).
 const APPLICATION: i64 = 0x5554_7265;
 /// The layout below.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
+/// The one before it had no life.
+const WITHOUT_LIFE: i64 = 1;
 
 const SCHEMA: &str = "
     CREATE TABLE record (key BLOB PRIMARY KEY, version INTEGER NOT NULL, header BLOB NOT NULL)
@@ -25,6 +31,21 @@ const SCHEMA: &str = "
     CREATE UNIQUE INDEX entry_place ON entry (key, position);
 ";
 
+/// One row: which life of the store this is, and how long relays have run on it.
+const LIFE: &str = "
+    CREATE TABLE life (id INTEGER PRIMARY KEY CHECK (id = 0), incarnation BLOB NOT NULL,
+        running_ms INTEGER NOT NULL) STRICT;
+";
+
+/// What is true of a store as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Life {
+    /// The same for as long as nothing that was stored can have been lost.
+    pub(crate) incarnation: Incarnation,
+    /// How long relays have run on it, in milliseconds: what expires is judged by this.
+    pub(crate) running_ms: u64,
+}
+
 /// Records in one file.
 #[derive(Debug)]
 pub(crate) struct SqliteStore {
@@ -33,19 +54,35 @@ pub(crate) struct SqliteStore {
 
 impl SqliteStore {
     /// Opens the file; makes it at the first start.
-    pub(crate) fn open(path: &Path) -> Result<Self, StartError> {
+    pub(crate) fn open(path: &Path, draw: Draw) -> Result<Self, StartError> {
+        let mut incarnation = [0; 16];
+        draw(&mut incarnation)?;
         // SQLite gives its other files the permissions of this one.
         let mut options = platform::private_file();
         let file = options.append(true).create(true).open(path);
         file.map_err(unusable(path))?;
-        let failed = |why: String| StartError::Registry { path: path.to_path_buf(), why };
+        let failed = |why: String| StartError::Store { path: path.to_path_buf(), why };
         let connection = Connection::open(path).map_err(|error| failed(error.to_string()))?;
-        let found = prepare(&connection).map_err(|error| failed(error.to_string()))?;
+        let found = prepare(&connection, incarnation).map_err(|error| failed(error.to_string()))?;
         match found {
             Layout::Ours => Ok(Self { connection }),
             Layout::Newer => Err(failed("it was written by a newer version of Undertone".into())),
-            Layout::Foreign => Err(failed("it is no registry of Undertone".into())),
+            Layout::Foreign => Err(failed("it is no database of an Undertone relay".into())),
         }
+    }
+
+    /// What is true of the store as a whole.
+    pub(crate) fn life(&self) -> rusqlite::Result<Life> {
+        let select = "SELECT incarnation, running_ms FROM life";
+        self.connection.query_row(select, [], |row| {
+            Ok(Life { incarnation: Incarnation(row.get(0)?), running_ms: row.get(1)? })
+        })
+    }
+
+    /// Keeps how long relays have run on this store.
+    pub(crate) fn ran_until(&mut self, running_ms: u64) {
+        // What is not kept now is kept the next time.
+        let _kept = set_running(&self.connection, running_ms);
     }
 
     /// Carries out requests in one transaction: either all are answered after it is durable, or
@@ -91,13 +128,13 @@ enum Layout {
     Foreign,
 }
 
-fn prepare(connection: &Connection) -> rusqlite::Result<Layout> {
+fn prepare(connection: &Connection, incarnation: [u8; 16]) -> rusqlite::Result<Layout> {
     let application: i64 = connection.pragma_query_value(None, "application_id", |r| r.get(0))?;
     let layout: i64 = connection.pragma_query_value(None, "user_version", |r| r.get(0))?;
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (application, layout) {
-        (APPLICATION, LAYOUT) => {}
+        (APPLICATION, LAYOUT | WITHOUT_LIFE) => {}
         (APPLICATION, _) => return Ok(Layout::Newer),
         (0, 0) if tables == 0 => {}
         _ => return Ok(Layout::Foreign),
@@ -105,14 +142,23 @@ fn prepare(connection: &Connection) -> rusqlite::Result<Layout> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.set_prepared_statement_cache_capacity(32);
-    if application == 0 {
+    if (application, layout) != (APPLICATION, LAYOUT) {
         let transaction = connection.unchecked_transaction()?;
-        transaction.execute_batch(SCHEMA)?;
+        if application == 0 {
+            transaction.execute_batch(SCHEMA)?;
+        }
+        transaction.execute_batch(LIFE)?;
+        transaction.execute("INSERT INTO life VALUES (0, ?1, 0)", [incarnation])?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.pragma_update(None, "user_version", LAYOUT)?;
         transaction.commit()?;
     }
     Ok(Layout::Ours)
+}
+
+fn set_running(connection: &Connection, running_ms: u64) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached("UPDATE life SET running_ms = ?1")?;
+    update.execute([running_ms]).map(drop)
 }
 
 /// A kind, then the id: no two keys have the same bytes.
@@ -262,6 +308,7 @@ fn bytes(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Arc<[u8]>> 
 mod tests {
     use super::*;
     use crate::data::scratch::Scratch;
+    use crate::randomness::system;
     use undertone_relay::contract::{Home, keeps_the_contract};
     use undertone_relay::store::RequestId;
     use undertone_wire::ids::Hash;
@@ -269,7 +316,7 @@ mod tests {
     const KEY: StoreKey = StoreKey::Registry(Hash([7; 32]));
 
     fn open(scratch: &Scratch) -> SqliteStore {
-        SqliteStore::open(&scratch.path().join("registry")).unwrap()
+        SqliteStore::open(&scratch.path().join("registry"), system).unwrap()
     }
 
     fn put(store: &mut SqliteStore, expected: u64, header: &[u8]) -> Outcome {
@@ -336,16 +383,16 @@ mod tests {
         let scratch = Scratch::new();
         let path = scratch.path().join("registry");
         Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
-        assert!(matches!(SqliteStore::open(&path), Err(StartError::Registry { .. })));
+        assert!(matches!(SqliteStore::open(&path, system), Err(StartError::Store { .. })));
         std::fs::write(&path, "no database at all, but long enough to look like one").unwrap();
-        assert!(matches!(SqliteStore::open(&path), Err(StartError::Registry { .. })));
+        assert!(matches!(SqliteStore::open(&path, system), Err(StartError::Store { .. })));
     }
 
     #[test]
     fn a_newer_layout_is_named() {
         let scratch = Scratch::new();
-        open(&scratch).connection.pragma_update(None, "user_version", 2).unwrap();
-        let error = SqliteStore::open(&scratch.path().join("registry")).unwrap_err();
+        open(&scratch).connection.pragma_update(None, "user_version", LAYOUT + 1).unwrap();
+        let error = SqliteStore::open(&scratch.path().join("registry"), system).unwrap_err();
         assert!(error.to_string().contains("newer version"), "{error}");
     }
 

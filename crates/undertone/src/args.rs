@@ -50,9 +50,12 @@ pub(crate) struct Server {
     /// The public origin: the host in links, and what browsers must ask for
     #[arg(long, value_name = "https://NAME[:PORT]", env = "UNDERTONE_URL")]
     pub(crate) url: Option<String>,
-    /// The relay's keys and registry [default: relay-PORT in the platform's data folder]
+    /// The relay's keys, registry and store [default: relay-PORT in the platform's data folder]
     #[arg(long, value_name = "DIR", env = "UNDERTONE_DATA")]
     pub(crate) data: Option<PathBuf>,
+    /// Keep no message on the disk, not even encrypted; a restart begins every session anew
+    #[arg(long, env = "UNDERTONE_STATELESS", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) stateless: bool,
     /// The certificate: self-signed, self-signed:rsa, or CERT.pem,KEY.pem [default: self-signed]
     #[arg(long, value_name = "TLS", env = "UNDERTONE_TLS")]
     pub(crate) tls: Option<String>,

@@ -93,6 +93,7 @@ fn config(arguments: &Arguments, places: &Places) -> Result<Config, Report> {
     })?;
     let data = arguments.data.clone().unwrap_or_else(|| places.relay(listen.port()));
     let mut config = Config::new(listen, data);
+    config.stateless = arguments.stateless;
     config.tls = tls(arguments.tls.as_deref())?;
     config.url = arguments.url.as_deref().map(url).transpose()?;
     Ok(config)

@@ -23,6 +23,7 @@ pub(crate) struct ServerSettings {
     listen: Option<String>,
     url: Option<String>,
     data: Option<PathBuf>,
+    stateless: bool,
     tls: Option<String>,
     no_console: bool,
     log_format: Option<LogFormat>,
@@ -68,6 +69,7 @@ impl Server {
         self.url = self.url.or_else(|| file.url.clone());
         self.data = self.data.or_else(|| file.data.clone());
         self.tls = self.tls.or_else(|| file.tls.clone());
+        self.stateless |= file.stateless;
         self.no_console |= file.no_console;
         self.log_format = self.log_format.or(file.log_format);
         self

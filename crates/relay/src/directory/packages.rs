@@ -102,7 +102,7 @@ impl Directory {
                 return self.ask(key, Operation::ReadHeader, Job::Publish(publish), ctx);
             }
             Outcome::Conflict { .. } => Code::RateLimited,
-            Outcome::Page { .. } | Outcome::Failed => Code::StoreFailed,
+            outcome => outcome.failure(),
         };
         self.finish(conn);
         ctx.refuse(conn, seq, code, 0);
@@ -123,7 +123,7 @@ impl Directory {
                 return self.ask(key, Operation::ReadHeader, Job::Take(take), ctx);
             }
             Outcome::Conflict { .. } => Code::RateLimited,
-            Outcome::Page { .. } | Outcome::Failed => Code::StoreFailed,
+            outcome => outcome.failure(),
         };
         self.finish(take.conn);
         ctx.refuse(take.conn, take.seq, code, 0);

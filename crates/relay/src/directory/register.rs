@@ -121,7 +121,7 @@ impl Directory {
                 applicant.accepted()
             }
             (_, Outcome::Conflict { .. }) => self.again(applicant, ctx),
-            _ => applicant.refused(Code::StoreFailed),
+            (_, outcome) => applicant.refused(outcome.failure()),
         }
     }
 

@@ -147,7 +147,7 @@ impl Inbox {
                 }
                 if !matches!(outcome, Outcome::Conflict { .. }) || self.conflicts >= MAX_TRIES {
                     self.conflicts = 0;
-                    self.fail(Code::StoreFailed, turn);
+                    self.fail(outcome.failure(), turn);
                 }
             }
         }

@@ -131,7 +131,7 @@ impl Log {
         } else {
             self.record = Record::Unread;
             self.fail_joins(id, &mut shared.flow, ctx);
-            self.fail_queue(id, shared, ctx);
+            self.fail_queue(id, Code::StoreFailed, shared, ctx);
             self.dismiss_all(id, Code::StoreFailed, &mut shared.flow, ctx);
         }
     }
@@ -170,11 +170,11 @@ impl Log {
                 self.record = Record::Unread;
                 self.take_back(batch, shared);
             }
-            _ => {
+            outcome => {
                 self.record = Record::Unread;
                 self.conflicts = 0;
                 self.take_back(batch, shared);
-                self.fail_queue(id, shared, ctx);
+                self.fail_queue(id, outcome.failure(), shared, ctx);
             }
         }
     }
@@ -188,12 +188,12 @@ impl Log {
     }
 
     /// Refuses every change that waits. What happened all the same is found out by reading.
-    fn fail_queue(&mut self, id: LogId, shared: &mut Shared, ctx: &mut Context<'_>) {
+    fn fail_queue(&mut self, id: LogId, code: Code, shared: &mut Shared, ctx: &mut Context<'_>) {
         for waiting in std::mem::take(&mut self.queue) {
             if let Waiting::Append { asker, append } = &waiting {
                 self.refuse_from(id, asker.conn, append.writer_number, &mut shared.flow);
             }
-            self.answer(id, waiting, Verdict::Refused(Code::StoreFailed, 0), shared, ctx);
+            self.answer(id, waiting, Verdict::Refused(code, 0), shared, ctx);
         }
         self.sweep.give_up();
     }

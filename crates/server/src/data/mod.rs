@@ -8,6 +8,7 @@
 //! | `keys/operator` | the secret that operator commands prove |
 //! | `keys/invites` | the relay's half of every invite |
 //! | `registry` | who owns which id and name (SQLite) |
+//! | `store/relay` | logs, inboxes and key packages (SQLite); none of a stateless relay |
 
 mod certificate;
 mod invites;
@@ -56,6 +57,13 @@ impl DataFolder {
     /// The registry's file.
     pub(crate) fn registry(&self) -> PathBuf {
         self.root.join("registry")
+    }
+
+    /// The store's file; makes its folder.
+    pub(crate) fn store(&self) -> Result<PathBuf, StartError> {
+        let folder = self.root.join("store");
+        platform::private_folder(&folder).map_err(unusable(&folder))?;
+        Ok(folder.join("relay"))
     }
 
     /// The link's static secret, made at the first start.

@@ -47,7 +47,7 @@ fn relay(broken: &'static AtomicBool, draw: crate::randomness::Draw) -> Scene {
     broken.store(false, Ordering::SeqCst);
     let scratch = Scratch::new();
     let config = Config { draw, ..config(&scratch) };
-    let server = start(config, Page::default(), |_| Ok(Echo::default())).unwrap();
+    let server = start(config, Page::default(), |_, _| Ok(Echo::default())).unwrap();
     Scene { server, scratch }
 }
 

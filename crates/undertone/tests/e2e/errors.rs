@@ -172,7 +172,7 @@ fn a_relay_whose_registry_or_key_is_damaged_does_not_start_and_changes_nothing()
     };
     let registry = data.join("registry");
     let good = overwrite(&registry, 0, b"no database");
-    refused("cannot open the registry *: *");
+    refused("cannot open the database *: *");
     std::fs::write(&registry, good).unwrap();
     let key = data.join("keys/relay");
     let good = std::fs::read(&key).unwrap();

@@ -6,6 +6,9 @@ use undertone_testkit::scene::{Scene, Server};
 
 const LOST: &str = "the relay restarted; undelivered messages were lost";
 
+const STATELESS: &[&str] = &["--stateless"];
+const SILENT_STATELESS: &[&str] = &["--no-console", "--stateless"];
+
 /// Kills the relay as a crash would, and starts it at the same address.
 fn crash_and_start(scene: &Scene, mut server: Server, arguments: &[&str]) -> Server {
     let address = server.address.to_string();
@@ -13,7 +16,7 @@ fn crash_and_start(scene: &Scene, mut server: Server, arguments: &[&str]) -> Ser
     scene.server_at(&address, arguments)
 }
 
-/// Everyone is in the lobby again.
+/// Without a store everyone begins anew.
 fn all_back(members: &[(&Program, &str)]) {
     for (member, name) in members {
         member.expect("Connection lost: *");
@@ -43,11 +46,11 @@ fn keys_certificate_invites_and_registry_are_kept() {
 }
 
 #[test]
-fn clients_reconnect_by_themselves_and_meet_in_the_lobby_again() {
+fn without_a_store_clients_reconnect_by_themselves_and_meet_in_the_lobby_again() {
     let scene = scene();
-    let server = scene.server();
+    let server = scene.server_with(STATELESS);
     let [mut alice, mut bob] = scene.members(["Alice", "Bob"]);
-    let server = crash_and_start(&scene, server, &[]);
+    let server = crash_and_start(&scene, server, STATELESS);
     all_back(&[(&alice, "Alice"), (&bob, "Bob")]);
     server.program.expect("Alice joined the chat");
     alice.say("hello again");
@@ -59,26 +62,26 @@ fn clients_reconnect_by_themselves_and_meet_in_the_lobby_again() {
 }
 
 #[test]
-fn without_the_operators_member_they_meet_again_too() {
+fn without_a_store_and_the_operators_member_they_meet_again_too() {
     let scene = scene();
-    let server = scene.server_without_console();
+    let server = scene.server_with(SILENT_STATELESS);
     let [mut alice, bob] = scene.members(["Alice", "Bob"]);
-    let _server = crash_and_start(&scene, server, &["--no-console"]);
+    let _server = crash_and_start(&scene, server, SILENT_STATELESS);
     all_back(&[(&alice, "Alice"), (&bob, "Bob")]);
     alice.say("hello again");
     bob.expect("Alice: hello again");
 }
 
 #[test]
-fn each_private_chat_is_said_to_be_over_and_can_be_started_again() {
+fn without_a_store_each_private_chat_is_said_to_be_over_and_can_be_started_again() {
     let scene = scene();
-    let server = scene.server_without_console();
+    let server = scene.server_with(SILENT_STATELESS);
     let [mut alice, mut bob] = scene.members(["Alice", "Bob"]);
     alice.say("/msg Bob before");
     bob.expect("  Alice asks for a private chat: *");
     bob.say("/accept");
     alice.expect("  delivered to Bob");
-    let _server = crash_and_start(&scene, server, &["--no-console"]);
+    let _server = crash_and_start(&scene, server, SILENT_STATELESS);
     alice.expect("  chat with Bob is over: start it again with /chat Bob");
     bob.expect("  chat with Alice is over: start it again with /chat Alice");
     alice.expect("Welcome, Alice (*");
@@ -102,4 +105,59 @@ fn a_relay_that_is_gone_is_said_to_be_and_what_is_written_meanwhile_is_not_lost_
     alice.expect("1 message not sent");
     alice.expect("Disconnected");
     alice.expect_exit(1);
+}
+
+#[test]
+fn f41_after_a_crash_of_the_relay_chats_go_on_and_nothing_is_lost() {
+    let scene = scene();
+    let server = scene.server();
+    let [mut alice, mut bob] = scene.members(["Alice", "Bob"]);
+    alice.say("/msg Bob before");
+    bob.expect("  Alice asks for a private chat: *");
+    bob.say("/accept");
+    alice.expect("  delivered to Bob");
+    for round in 1..=3 {
+        alice.say(&format!("round {round}"));
+        bob.expect(&format!("Alice: round {round}"));
+    }
+    let mut server = crash_and_start(&scene, server, &[]);
+    for member in [&alice, &bob] {
+        member.expect("Connection lost: *");
+        member.expect("Secure channel established");
+    }
+    bob.say("/msg Alice after");
+    alice.expect("[private] Bob: after");
+    bob.expect("  delivered to Alice");
+    alice.say("everybody here?");
+    bob.expect("Alice: everybody here?");
+    server.program.expect("Alice: everybody here?");
+    server.program.say("all of us");
+    alice.expect("Server: all of us");
+    for member in [&alice, &bob] {
+        member.never_said(LOST);
+        member.never_said("*is over*");
+    }
+    assert_eq!(bob.times_said("Alice: round *"), 3, "nothing is shown twice");
+}
+
+#[test]
+fn f41_what_was_written_to_somebody_who_is_away_is_there_after_a_crash_of_the_relay() {
+    let scene = scene();
+    let server = scene.server_without_console();
+    let [mut alice, mut bob] = scene.members(["Alice", "Bob"]);
+    alice.say("/msg Bob before");
+    bob.expect("  Alice asks for a private chat: *");
+    bob.say("/accept");
+    alice.expect("  delivered to Bob");
+    bob.say("quit");
+    bob.expect_exit(0);
+    alice.expect("Bob left the chat");
+    alice.say("/msg Bob while you were away");
+    // It leaves no earlier than the text is at the relay.
+    alice.say("quit");
+    alice.expect_exit(0);
+    let _server = crash_and_start(&scene, server, &["--no-console"]);
+    let bob = scene.client(&["--name", "Bob"]);
+    bob.expect("[private] Alice: while you were away");
+    bob.never_said(LOST);
 }
