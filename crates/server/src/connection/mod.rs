@@ -419,6 +419,9 @@ impl Connection {
 
     fn ping(&mut self, turn: &mut Turn<'_>) {
         self.pinged = true;
+        // Where the clock went on without us, the peer has as long to answer as ever.
+        let asked_in_time = turn.now.mono_ms.saturating_sub(millis(turn.shared.limits.ping));
+        self.heard = self.heard.max(asked_in_time);
         if let Layer::Link(link) = &mut self.layer {
             let mut plain = Vec::new();
             link.ping(&mut plain);
