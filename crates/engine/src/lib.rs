@@ -8,6 +8,9 @@ mod content;
 mod core;
 mod direct;
 mod engine;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hpke;
 mod identity;
 mod lobby;

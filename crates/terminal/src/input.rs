@@ -44,7 +44,7 @@ fn spawn(mut input: impl BufRead + Send + 'static) -> io::Result<Receiver<Line>>
 }
 
 /// A read error is the end: there will be no more.
-fn next(input: &mut impl BufRead) -> Line {
+pub(crate) fn next(input: &mut impl BufRead) -> Line {
     let mut bytes = Vec::new();
     let mut length = 0_usize;
     loop {

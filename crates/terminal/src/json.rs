@@ -2,6 +2,9 @@
 
 mod answers;
 mod asked;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod told;
 
 #[cfg(test)]

@@ -37,6 +37,9 @@ impl Store for Stores {
     }
 }
 
+/// Sealed rows by their keys.
+pub type Rows = Vec<([u8; 32], Vec<u8>)>;
+
 /// Looks at what a client is about to get; false: it gets nothing.
 pub type Tamper = Box<dyn FnMut(usize, &mut Reply) -> bool>;
 
@@ -179,9 +182,8 @@ impl World {
 
     pub fn reload(&mut self, at: usize) {
         let client = &mut self.clients[at];
-        let state = client.rows.iter().filter(|((table, _), _)| *table == Table::State as u8);
-        let rows: Vec<_> = state.map(|((_, key), value)| (*key, value.clone())).collect();
-        client.engine = Engine::load(rows, client.seal.clone()).unwrap();
+        let (rows, seal) = client.profile();
+        client.engine = Engine::load(rows, seal).unwrap();
         client.wake_at = None;
     }
 
@@ -409,6 +411,12 @@ impl Client {
                 None => drop(self.rows.remove(&key)),
             }
         }
+    }
+
+    /// What is loaded at a start, and what opens it.
+    pub fn profile(&self) -> (Rows, SealKey) {
+        let state = self.rows.iter().filter(|((table, _), _)| *table == Table::State as u8);
+        (state.map(|((_, key), value)| (*key, value.clone())).collect(), self.seal.clone())
     }
 
     /// Rows that its engine is loaded from; a person's history is not among them.
