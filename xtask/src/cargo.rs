@@ -15,18 +15,6 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> 
     command
 }
 
-/// A cargo of another toolchain, by rustup's `+name`.
-pub(crate) fn cargo_of<S: AsRef<OsStr>>(
-    toolchain: &str,
-    arguments: impl IntoIterator<Item = S>,
-) -> Command {
-    let mut command = Command::new("rustup");
-    command.args(["run", toolchain, "cargo"]).args(arguments).current_dir(repository::root());
-    prepare(&mut command);
-    command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
-    command
-}
-
 /// Runs to the end with its output on ours.
 pub(crate) fn run(command: &mut Command, remedy: &str) -> Result<(), Failure> {
     let status = command.status().map_err(|error| cannot_start(command, &error))?;

@@ -5,6 +5,7 @@ mod bench;
 mod cargo;
 mod checks;
 mod ci;
+mod coverage;
 mod deny;
 mod failure;
 mod fuzz;
@@ -23,12 +24,16 @@ use crate::stage::Outcome;
 use crate::test::Length;
 
 const USAGE: &str = "\
-usage: cargo xtask ci              what needs no test: format, lints, map, other machines, docs
-       cargo xtask test [--long]   the same, then every test; --long adds what takes hours
-       cargo xtask bench NAME      one bench of the bench package, in release mode
-       cargo xtask fuzz [SECONDS]  every fuzz target for so many seconds (15)";
+usage: cargo xtask ci                what needs no test: format, lints, map, other machines, docs
+       cargo xtask test [--long]     the same, then every test; --long adds what takes hours
+       cargo xtask bench NAME        one bench of the bench package, in release mode
+       cargo xtask fuzz [SECONDS]    every fuzz target for so many seconds (15)
+       cargo xtask fuzz TARGET FILE  one input of a fuzz target again";
 
 fn main() -> ExitCode {
+    if std::env::var_os(coverage::WRAPS).is_some() {
+        return coverage::compile();
+    }
     if std::env::var_os(targets::PRETEND).is_some() {
         return ExitCode::SUCCESS;
     }
@@ -51,6 +56,7 @@ fn dispatch(words: &[&str]) -> Result<ExitCode, Failure> {
         ["bench", name @ ..] if !name.is_empty() => bench::run(name).map(|()| ExitCode::SUCCESS),
         ["fuzz"] => fuzz::run(fuzz::SHORT).map(reported),
         ["fuzz", seconds] => fuzz::run(number(seconds)?).map(reported),
+        ["fuzz", target, input] => fuzz::again(target, input).map(|()| ExitCode::SUCCESS),
         _ => Err(Failure::new("there is no such task", USAGE)),
     }
 }

@@ -16,7 +16,6 @@ pub(crate) struct Tool {
 }
 
 pub(crate) const NEXTEST: Tool = Tool { name: "nextest", package: "cargo-nextest" };
-pub(crate) const FUZZ: Tool = Tool { name: "fuzz", package: "cargo-fuzz" };
 pub(crate) const DENY: Tool = Tool { name: "deny", package: "cargo-deny" };
 
 impl Tool {
