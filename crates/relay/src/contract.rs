@@ -3,8 +3,8 @@
 //! Nothing here knows how a store counts its versions, only that they rise.
 
 use crate::store::{
-    CompareAppend, Operation, Outcome, RequestId, Row, RowChange, Store, StoreKey, StoreReply,
-    StoreRequest, StoredEntry,
+    Account, Charge, CompareAppend, Operation, Outcome, RequestId, Row, RowChange, Share, Store,
+    StoreKey, StoreReply, StoreRequest, StoredEntry,
 };
 use std::sync::Arc;
 use undertone_wire::ids::{ClientId, Hash, LogId};
@@ -27,7 +27,7 @@ pub trait Home {
 ///
 /// When a store does not do what the contract says.
 pub fn keeps_the_contract<H: Home>(home: &mut H) {
-    let cases: [fn(&mut Tested<H::Store>); 11] = [
+    let cases: [fn(&mut Tested<H::Store>); 12] = [
         a_record_that_was_never_written_is_version_0,
         a_write_raises_the_version_and_replaces_the_header,
         a_write_with_another_version_changes_nothing,
@@ -39,6 +39,7 @@ pub fn keeps_the_contract<H: Home>(home: &mut H) {
         an_entry_can_give_way_in_the_write_that_appends_it,
         the_header_outlives_the_entries,
         records_do_not_touch_each_other,
+        what_is_counted_changes_with_the_write_or_not_at_all,
     ];
     for case in cases {
         case(&mut Tested { store: home.fresh(), requests: 0 });
@@ -77,6 +78,12 @@ impl<S: Store> Tested<S> {
             return unexpected("a header", &outcome);
         };
         (version, header.to_vec(), rows)
+    }
+
+    fn share(&mut self, account: Account) -> Share {
+        let outcome = self.execute(StoreKey::Share(account), Operation::ReadShare);
+        let Outcome::Share(share) = outcome else { return unexpected("a share", &outcome) };
+        share
     }
 
     fn page(&mut self, from: u64, max_entries: usize, max_bytes: usize) -> (Vec<u64>, bool) {
@@ -267,16 +274,40 @@ fn records_do_not_touch_each_other<S: Store>(tested: &mut Tested<S>) {
     assert_eq!(tested.positions(), [1, 2, 3]);
 }
 
+fn what_is_counted_changes_with_the_write_or_not_at_all<S: Store>(tested: &mut Tested<S>) {
+    let member = Account::Member(ClientId([9; 16]));
+    let charges = |bytes, entries, logs| {
+        let share = Share { bytes, entries, logs };
+        vec![Charge { account: member, share }, Charge { account: Account::Logs, share }]
+    };
+    assert_eq!(tested.share(member), Share::default());
+    let first = CompareAppend { charges: charges(1_000, 2, 1), ..header(b"") };
+    let expected = tested.stored(LOG, first);
+    let second = CompareAppend { expected, charges: charges(-400, -1, 0), ..header(b"") };
+    tested.stored(LOG, second.clone());
+    let left = Share { bytes: 600, entries: 1, logs: 1 };
+    assert!(matches!(tested.write(LOG, second), Outcome::Conflict { .. }));
+    assert_eq!((tested.share(member), tested.share(Account::Logs)), (left, left));
+    let other = CompareAppend { charges: charges(50, 1, 1), ..header(b"") };
+    tested.stored(KEYS[2], other);
+    assert_eq!(tested.share(Account::Logs), Share { bytes: 650, entries: 2, logs: 2 });
+    assert_eq!(tested.share(Account::Inboxes), Share::default());
+}
+
 fn survives_a_restart<H: Home>(home: &mut H) {
     let mut tested = Tested { store: home.fresh(), requests: 0 };
     let expected = tested.append(0, 1..=5);
     let rows = vec![set(row(b"r", b"v"))];
-    let write = CompareAppend { expected, rows, trim: 1, drop: vec![3], ..header(b"kept") };
+    let share = Share { bytes: 7, entries: 3, logs: 1 };
+    let charges = vec![Charge { account: Account::Inboxes, share }];
+    let write =
+        CompareAppend { expected, rows, trim: 1, drop: vec![3], charges, ..header(b"kept") };
     let version = tested.stored(LOG, write);
     let Some(store) = home.reopen(tested.store) else { return };
     let mut tested = Tested { store, requests: 0 };
     assert_eq!(tested.header(LOG), (version, b"kept".to_vec(), vec![row(b"r", b"v")]));
     assert_eq!(tested.positions(), [2, 4, 5]);
+    assert_eq!(tested.share(Account::Inboxes), share);
     let lost = CompareAppend { expected, ..header(b"lost") };
     assert_eq!(tested.write(LOG, lost), Outcome::Conflict { version });
     tested.append(version, [6]);

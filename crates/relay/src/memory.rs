@@ -1,7 +1,8 @@
 //! A store in memory: for tests, and for relays that keep nothing.
 
 use crate::store::{
-    CompareAppend, Operation, Outcome, Row, Store, StoreKey, StoreReply, StoreRequest, StoredEntry,
+    Account, CompareAppend, Operation, Outcome, Row, Share, Store, StoreKey, StoreReply,
+    StoreRequest, StoredEntry,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ const OVERHEAD: usize = 128;
 #[derive(Debug)]
 pub struct MemoryStore {
     records: BTreeMap<StoreKey, Record>,
+    shares: BTreeMap<Account, Share>,
     /// What all of it takes, about, and may take.
     bytes: usize,
     max_bytes: usize,
@@ -37,6 +39,7 @@ impl Store for MemoryStore {
         let StoreRequest { id, key, operation } = request;
         let outcome = match operation {
             Operation::ReadHeader => self.read_header(key),
+            Operation::ReadShare => self.read_share(key),
             Operation::Read { from, max_entries, max_bytes } => {
                 self.read(key, from, max_entries, max_bytes)
             }
@@ -50,7 +53,7 @@ impl MemoryStore {
     /// Holds at most so many bytes; a write beyond them is answered by [`Outcome::Full`].
     #[must_use]
     pub fn bounded(max_bytes: usize) -> Self {
-        Self { records: BTreeMap::new(), bytes: 0, max_bytes }
+        Self { records: BTreeMap::new(), shares: BTreeMap::new(), bytes: 0, max_bytes }
     }
 
     /// What all records take, in bytes, about.
@@ -70,6 +73,11 @@ impl MemoryStore {
             header: record.header.clone(),
             rows: record.rows.iter().map(row).collect(),
         }
+    }
+
+    fn read_share(&self, key: StoreKey) -> Outcome {
+        let StoreKey::Share(account) = key else { return Outcome::Failed };
+        Outcome::Share(self.shares.get(&account).copied().unwrap_or_default())
     }
 
     fn read(&self, key: StoreKey, from: u64, max_entries: usize, max_bytes: usize) -> Outcome {
@@ -94,6 +102,13 @@ impl MemoryStore {
         let grows = !write.entries.is_empty() || write.rows.iter().any(|row| row.value.is_some());
         if grows && self.bytes.saturating_add(most(&write)) > self.max_bytes {
             return Outcome::Full;
+        }
+        for charge in &write.charges {
+            let share = self.shares.entry(charge.account).or_default();
+            *share = share.plus(charge.share);
+            if *share == Share::default() {
+                self.shares.remove(&charge.account);
+            }
         }
         let record = self.records.entry(key).or_insert_with(|| {
             self.bytes += OVERHEAD;

@@ -26,6 +26,57 @@ pub enum StoreKey {
     Log(LogId),
     /// A member's inbox.
     Inbox(ClientId),
+    /// No record: what is counted against an account. Read only; writes to others change it.
+    Share(Account),
+}
+
+/// Who, or what, stored things are counted against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Account {
+    /// All logs together.
+    Logs,
+    /// All inboxes together.
+    Inboxes,
+    /// A member, in all logs.
+    Member(ClientId),
+}
+
+/// What is stored, or how much of it a write adds and takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Bytes of entries.
+    pub bytes: i64,
+    /// Entries.
+    pub entries: i64,
+    /// Logs.
+    pub logs: i64,
+}
+
+impl Share {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(other.bytes),
+            entries: self.entries.saturating_add(other.entries),
+            logs: self.logs.saturating_add(other.logs),
+        }
+    }
+
+    /// What takes it back.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        Self { bytes: -self.bytes, entries: -self.entries, logs: -self.logs }
+    }
+}
+
+/// A change of what is counted against an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// Whose.
+    pub account: Account,
+    /// What is added; below zero, what is taken.
+    pub share: Share,
 }
 
 /// Ties a reply to its request; the store only carries it.
@@ -46,9 +97,13 @@ pub struct StoreRequest {
 /// What a store can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// The header, all rows and the version. Answered by [`Outcome::Header`].
+    /// The header, all rows and the version. Answered by [`Outcome::Header`] or
+    /// [`Outcome::Damaged`].
     ReadHeader,
-    /// Entries from a position on. Answered by [`Outcome::Page`].
+    /// What is counted against an account; of a [`StoreKey::Share`] only. Answered by
+    /// [`Outcome::Share`].
+    ReadShare,
+    /// Entries from a position on. Answered by [`Outcome::Page`] or [`Outcome::Damaged`].
     Read {
         /// The first position wanted.
         from: u64,
@@ -77,6 +132,9 @@ pub struct CompareAppend {
     pub trim: u64,
     /// Then: the entries at these positions are gone, too. One that is not there is no error.
     pub drop: Vec<u64>,
+    /// With it the counts of accounts change. A store that cannot keep this together with the rest
+    /// may count a little wrong after a crash.
+    pub charges: Vec<Charge>,
 }
 
 /// A row's new value; none removes it.
@@ -138,6 +196,8 @@ pub enum Outcome {
         /// Whether there was nothing after these.
         end: bool,
     },
+    /// To [`Operation::ReadShare`]; zero for an account that is not known.
+    Share(Share),
     /// To [`Operation::CompareAppend`]: durable.
     Stored {
         /// The version now.
@@ -150,6 +210,12 @@ pub enum Outcome {
     },
     /// To [`Operation::CompareAppend`]: there is no room for it, and nothing changed.
     Full,
+    /// What is there is not what was written, and is left as it is.
+    Damaged {
+        /// To [`Operation::Read`]: of the damaged entry, which is the first one wanted. Else 0: of
+        /// the record itself.
+        position: u64,
+    },
     /// The store could not. Of a write nobody knows whether it happened: read before writing.
     Failed,
 }

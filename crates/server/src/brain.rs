@@ -154,7 +154,10 @@ impl<B: Brain> Thread<B> {
         for request in step.requests.drain(..) {
             match request.key {
                 StoreKey::Registry(_) => self.registry.execute(request),
-                StoreKey::KeyPackages(_) | StoreKey::Log(_) | StoreKey::Inbox(_) => {
+                StoreKey::KeyPackages(_)
+                | StoreKey::Log(_)
+                | StoreKey::Inbox(_)
+                | StoreKey::Share(_) => {
                     requests.push(request);
                 }
             }

@@ -29,6 +29,9 @@ pub enum Event {
     },
     /// As many connections as the relay takes.
     Full(SocketAddr),
+    /// Something is wrong with what is stored, or is well again. It names files and records, and
+    /// nothing of what is in them.
+    Store(String),
 }
 
 impl fmt::Display for Event {
@@ -39,6 +42,7 @@ impl fmt::Display for Event {
             Self::Handshake(_) => f.write_str("Starting Noise handshake..."),
             Self::Secure(_) => f.write_str("Secure channel established"),
             Self::Refused { address, reason } => write!(f, "Refused {address}: {reason}"),
+            Self::Store(what) => write!(f, "Store: {what}"),
             Self::Full(address) => write!(f, "Refused {address}: too many connections"),
         }
     }
@@ -55,6 +59,7 @@ pub(crate) struct Events {
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     refused: AtomicU64,
+    troubles: AtomicU64,
     untold: AtomicU64,
 }
 
@@ -62,6 +67,11 @@ impl Counts {
     /// Security events since the start.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// What was told of stores since the start.
+    pub(crate) fn troubles(&self) -> u64 {
+        self.troubles.load(Ordering::Relaxed)
     }
 
     /// Events that the console was too slow for.
@@ -80,6 +90,9 @@ impl Events {
     pub(crate) fn tell(&self, event: Event) {
         if matches!(event, Event::Refused { .. }) {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        if matches!(event, Event::Store(_)) {
+            self.counts.troubles.fetch_add(1, Ordering::Relaxed);
         }
         if let Err(TrySendError::Full(_)) = self.waiting.try_send(event) {
             self.counts.untold.fetch_add(1, Ordering::Relaxed);

@@ -5,6 +5,7 @@
 
 use crate::brain::Message;
 use crate::clock::Clock;
+use crate::events::Events;
 use crate::sqlite::SqliteStore;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -52,11 +53,13 @@ pub(crate) fn run(
     requests: &Requests,
     brain: &Sender<Message>,
     clock: Clock,
+    events: &Events,
 ) {
     loop {
+        store.tell(events);
         match requests.0.recv_timeout(REMEMBER_EVERY) {
             Ok(first) => {
-                let replies = store.execute_all(requests.behind(first));
+                let replies = store.execute_all(&requests.behind(first), clock.now().mono_ms);
                 let inputs = replies.into_iter().map(Input::Stored).collect();
                 if brain.send(Message::Inputs(inputs)).is_err() {
                     break;

@@ -5,6 +5,7 @@
 
 use crate::brain::Message;
 use crate::data::{InviteError, InviteFile};
+use crate::events::Events;
 use crate::session::Keys;
 use crate::sqlite::SqliteStore;
 use crossbeam_channel::{Receiver, Sender};
@@ -63,7 +64,14 @@ impl RegistryHandle {
 }
 
 /// Works until the brain is gone.
-pub(crate) fn run(mut store: SqliteStore, keys: &Keys, jobs: &Jobs, brain: &Sender<Message>) {
+pub(crate) fn run(
+    mut store: SqliteStore,
+    keys: &Keys,
+    jobs: &Jobs,
+    brain: &Sender<Message>,
+    events: &Events,
+) {
+    store.tell(events);
     while let Ok(first) = jobs.0.recv() {
         let mut requests = Vec::new();
         let mut inputs = Vec::new();
@@ -75,7 +83,11 @@ pub(crate) fn run(mut store: SqliteStore, keys: &Keys, jobs: &Jobs, brain: &Send
                 }
             }
         }
-        inputs.extend(store.execute_all(requests).into_iter().map(Input::Stored));
+        // Nothing expires here, so its running time stands still.
+        let running_ms = store.life().running_ms;
+        let replies = store.execute_all(&requests, running_ms);
+        inputs.extend(replies.into_iter().map(Input::Stored));
+        store.tell(events);
         if brain.send(Message::Inputs(inputs)).is_err() {
             return;
         }

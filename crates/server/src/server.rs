@@ -63,12 +63,8 @@ impl Keeping {
         if config.stateless {
             return Self::nowhere(config);
         }
-        let path = data.store()?;
-        let store = SqliteStore::open(&path, config.draw)?;
-        let life = store.life().map_err(|error| {
-            let why = format!("it does not say which life of a store it is: {error}");
-            StartError::Store { path, why }
-        })?;
+        let store = SqliteStore::open(&data.store()?, config.draw)?;
+        let life = store.life();
         let (handle, requests) = keeper::queue();
         Ok(Self { home: Home::Disk(handle), life, disk: Some((store, requests)) })
     }
@@ -77,7 +73,7 @@ impl Keeping {
     fn nowhere(config: &Config) -> Result<Self, StartError> {
         let mut incarnation = [0; 16];
         (config.draw)(&mut incarnation)?;
-        let life = Life { incarnation: Incarnation(incarnation), running_ms: 0 };
+        let life = Life::new(Incarnation(incarnation));
         let home = Home::Memory(Box::new(MemoryStore::bounded(config.memory)));
         Ok(Self { home, life, disk: None })
     }
@@ -161,12 +157,12 @@ pub(crate) fn start<B: Brain + 'static>(
     handle.brain_thread.push(spawn("brain", move || brain::run(thread))?);
     let (keys, to_brain) = (shared.clone(), brain_sender.clone());
     handle.brain_thread.push(spawn("registry", move || {
-        registry::run(store, &keys.keys, &jobs, &to_brain);
+        registry::run(store, &keys.keys, &jobs, &to_brain, &keys.events);
     })?);
     if let Some((store, requests)) = keeping.disk {
-        let to_brain = brain_sender.clone();
+        let (shared, to_brain) = (shared.clone(), brain_sender.clone());
         handle.brain_thread.push(spawn("store", move || {
-            keeper::run(store, &requests, &to_brain, clock);
+            keeper::run(store, &requests, &to_brain, clock, &shared.events);
         })?);
     }
     let (shared_with_hub, to_brain) = (shared.clone(), brain_sender.clone());
@@ -256,6 +252,12 @@ impl ServerHandle {
     #[must_use]
     pub fn refusals(&self) -> u64 {
         self.counts.refused()
+    }
+
+    /// What was told of the stores since the start: damage, and writes that failed.
+    #[must_use]
+    pub fn store_troubles(&self) -> u64 {
+        self.counts.troubles()
     }
 
     /// Events that the console was too slow for.

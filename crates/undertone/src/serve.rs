@@ -309,6 +309,7 @@ fn is_own(event: &Event) -> bool {
         | Event::Secure(address)
         | Event::Refused { address, .. }
         | Event::Full(address) => address,
+        Event::Store(_) => return false,
     };
     address.port() == 0
 }

@@ -70,6 +70,12 @@ impl Inbox {
         if asked != id {
             return;
         }
+        if let Outcome::Damaged { position } = outcome {
+            // Whoever wrote it writes again what is not answered.
+            reader.next = reader.next.max(position.saturating_add(1));
+            reader.place = Place::Stalled;
+            return self.go_on(turn);
+        }
         let (Outcome::Page { entries, end }, true) = (outcome, settled) else {
             // It is woken when the record is read again; until then its owner can ask anew.
             reader.place = Place::Stalled;

@@ -101,10 +101,10 @@ impl Log {
             Place::Reading { asked, head } if asked == request => Some(head),
             _ => None,
         });
-        let (Some(head), Outcome::Page { entries, end }) = (waited, outcome) else {
+        let (Some(head), Outcome::Page { entries, end }) = (waited, &outcome) else {
             shared.flow.end_page(conn, 0);
             if waited.is_some() {
-                self.dismiss(id, conn, Code::StoreFailed, &mut shared.flow, ctx);
+                self.page_failed(id, conn, &outcome, shared, ctx);
             }
             return;
         };
@@ -118,13 +118,35 @@ impl Log {
         }
     }
 
+    /// A damaged entry is as good as gone; any other failure ends the subscription.
+    fn page_failed(
+        &mut self,
+        id: LogId,
+        conn: ConnId,
+        outcome: &Outcome,
+        shared: &mut Shared,
+        ctx: &mut Context<'_>,
+    ) {
+        let Outcome::Damaged { position } = *outcome else {
+            return self.dismiss(id, conn, Code::StoreFailed, &mut shared.flow, ctx);
+        };
+        match self.readers.get_mut(&conn) {
+            Some(reader) if reader.lenient && position >= reader.next => {
+                reader.next = position.saturating_add(1);
+                reader.place = Place::InTurn;
+                self.go_on(id, conn, shared, ctx);
+            }
+            _ => self.dismiss(id, conn, Code::Expired, &mut shared.flow, ctx),
+        }
+    }
+
     /// Sends a page's entries as far as the reader may read. `all_to`: nothing up to there was
     /// left out. Returns the bytes sent.
     pub(super) fn deliver(
         &mut self,
         id: LogId,
         conn: ConnId,
-        entries: Vec<StoredEntry>,
+        entries: &[StoredEntry],
         all_to: Option<u64>,
         shared: &mut Shared,
         ctx: &mut Context<'_>,
@@ -135,7 +157,7 @@ impl Log {
             }
             return 0;
         }
-        if !self.open(id, conn, &entries, &mut shared.flow, ctx) {
+        if !self.open(id, conn, entries, &mut shared.flow, ctx) {
             return 0;
         }
         let (head, Record::Known(facts)) = (self.head, &self.record) else { return 0 };
@@ -155,17 +177,25 @@ impl Log {
                 reader.place = Place::Paused;
                 return bytes;
             }
+            if reader.misses(entry.position, facts) {
+                self.dismiss(id, conn, Code::Expired, &mut shared.flow, ctx);
+                return bytes;
+            }
             bytes += entry.frame.len();
             let mut own: Vec<Own> = reader.own_before(entry.position.saturating_add(1)).collect();
             let here = own.pop_if(|own| own.position == entry.position);
             own.iter().for_each(|own| ctx.send(conn, &own.reply(id)));
             match here {
                 Some(own) => ctx.send(conn, &own.reply(id)),
-                None => ctx.forward(conn, entry.frame),
+                None => ctx.forward(conn, entry.frame.clone()),
             }
             reader.next = entry.position.saturating_add(1);
         }
         if let Some(all_to) = all_to {
+            if reader.misses(all_to.saturating_add(1), facts) {
+                self.dismiss(id, conn, Code::Expired, &mut shared.flow, ctx);
+                return bytes;
+            }
             reader.next = reader.next.max(all_to.saturating_add(1));
         }
         bytes

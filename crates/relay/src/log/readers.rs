@@ -92,6 +92,13 @@ impl Reader {
         true
     }
 
+    /// Whether entries before a position should have come and did not: where none gives way to a
+    /// newer one, positions are consecutive.
+    pub(super) fn misses(&self, position: u64, facts: &Facts) -> bool {
+        let gapless = facts.header.per_writer == 0 && !self.lenient;
+        gapless && position > self.next.max(facts.oldest())
+    }
+
     /// Takes the acknowledgements of its own entries before a position.
     pub(super) fn own_before(&mut self, position: u64) -> impl Iterator<Item = Own> + use<> {
         let count = self.own.iter().take_while(|own| own.position < position).count();

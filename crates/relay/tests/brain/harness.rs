@@ -68,6 +68,8 @@ pub(crate) struct World {
     pub(crate) held: bool,
     /// Writes are not carried out and answered so, while it is set.
     pub(crate) write_outcome: Option<Outcome>,
+    /// The next page is answered so.
+    pub(crate) page_outcome: Option<Outcome>,
     pub(crate) drain_at_once: bool,
     pub(crate) drains: Vec<ConnId>,
     pub(crate) heard: BTreeMap<ConnId, Vec<Reply>>,
@@ -95,6 +97,7 @@ impl World {
             waiting: VecDeque::new(),
             held: false,
             write_outcome: None,
+            page_outcome: None,
             drain_at_once: true,
             drains: Vec::new(),
             heard: BTreeMap::new(),
@@ -164,6 +167,11 @@ impl World {
             if let Some(outcome) = self.write_outcome.clone() {
                 return StoreReply { id: request.id, key: request.key, outcome };
             }
+        }
+        if matches!(request.operation, Operation::Read { .. })
+            && let Some(outcome) = self.page_outcome.take()
+        {
+            return StoreReply { id: request.id, key: request.key, outcome };
         }
         self.store.execute(request)
     }

@@ -214,27 +214,58 @@ fn a_log_that_is_gone_ends_its_subscriptions() {
     assert_eq!(story(&world.heard(bob)), "U:Absent");
 }
 
-#[test]
-fn an_entry_that_the_store_lost_holds_up_nobody() {
+/// Takes the entry at 2 out of the store, behind the brain's back.
+fn lose_the_second_entry(world: &mut World) {
     use undertone_relay::store::{CompareAppend, Operation, RequestId, StoreKey, StoreRequest};
-    let (mut world, alice, bob) = scene();
-    world.append(alice, text(1, 0, "a"));
-    world.append(alice, text(2, 0, "b"));
     let ask = |world: &mut World, operation| {
         let key = StoreKey::Log(log(1));
         world.store.execute(StoreRequest { id: RequestId(0), key, operation }).outcome
     };
-    let Outcome::Header { version, header, .. } = ask(&mut world, Operation::ReadHeader) else {
+    let Outcome::Header { version, header, .. } = ask(world, Operation::ReadHeader) else {
         panic!("no header");
     };
     let (header, drop) = (header.to_vec(), vec![2]);
     let loss = CompareAppend { expected: version, header, drop, ..CompareAppend::default() };
-    ask(&mut world, Operation::CompareAppend(Box::new(loss)));
+    ask(world, Operation::CompareAppend(Box::new(loss)));
+}
+
+#[test]
+fn an_entry_that_the_store_lost_holds_up_nobody() {
+    let (mut world, alice, bob) = scene();
+    world.append(alice, text(1, 0, "a"));
+    world.append(alice, text(2, 0, "b"));
+    lose_the_second_entry(&mut world);
     world.heard(bob);
     world.subscribe(bob, log(1), 0, Start::Oldest);
     assert_eq!(story(&world.heard(bob)), "S0 E1 H2");
     world.append(alice, text(3, 0, "c"));
     assert_eq!(story(&world.heard(bob)), "E3");
+}
+
+#[test]
+fn d04_who_goes_on_from_a_cursor_is_told_when_the_store_lost_an_entry() {
+    let (mut world, alice, bob) = scene();
+    for number in 1..=3 {
+        world.append(alice, text(number, 0, "a"));
+    }
+    lose_the_second_entry(&mut world);
+    world.heard(bob);
+    world.subscribe(bob, log(1), 0, Start::Token);
+    assert_eq!(story(&world.heard(bob)), "S0 E1 U:Expired");
+}
+
+#[test]
+fn d04_a_damaged_entry_is_passed_by_who_reads_from_the_oldest_and_told_to_who_goes_on() {
+    let (mut world, alice, bob) = scene();
+    for number in 1..=3 {
+        world.append(alice, text(number, 0, "a"));
+    }
+    world.heard(bob);
+    for (start, told) in [(Start::Oldest, "S0 E2 E3 H3"), (Start::Token, "S0 U:Expired")] {
+        world.page_outcome = Some(Outcome::Damaged { position: 1 });
+        world.subscribe(bob, log(1), 0, start);
+        assert_eq!(story(&world.heard(bob)), told);
+    }
 }
 
 #[test]
