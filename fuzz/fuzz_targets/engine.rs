@@ -65,16 +65,15 @@ impl<'a> Member<'a> {
             inbox: Vec::new(),
             positions: 100,
         };
-        member.connect();
+        member.connect(profile.store);
         member
     }
 
-    fn connect(&mut self) {
+    fn connect(&mut self, store: Incarnation) {
         self.asked.clear();
         let relay = LinkKey([9; 32]);
         self.input(Input::Connected { handshake_hash: [1; 32], relay });
         if let Some(seq) = self.asked.pop_front() {
-            let store = Incarnation([5; 16]);
             self.input(Input::Frame(Reply::Registered { seq, store, online: 2 }));
         }
     }
@@ -103,7 +102,7 @@ impl<'a> Member<'a> {
     /// The profile it has by now is one that can be started from.
     fn restart(&mut self) {
         self.engine = self.profile.load(&self.rows);
-        self.connect();
+        self.connect(self.profile.store);
     }
 
     fn seq(&mut self, choices: &mut Choices<'_>) -> u32 {
@@ -172,7 +171,10 @@ impl<'a> Member<'a> {
             17 | 18 => self.unheard(choices),
             _ => {
                 self.input(Input::Disconnected);
-                self.connect();
+                // Now and then to a relay that has lost everything.
+                let other = Incarnation([5; 16]);
+                let store = if choices.below(8) == 7 { other } else { self.profile.store };
+                self.connect(store);
             }
         }
     }

@@ -35,7 +35,7 @@ fn damage(profile: &Profile, mut choices: Choices<'_>) {
     let write = profile.seal.seal(Table::State, &name, Some(&value), &key);
     *row = write.value.expect("there is one");
     if let Ok(engine) = Engine::load(rows, profile.seal.clone()) {
-        live(engine);
+        live(engine, profile.store);
     }
 }
 
@@ -51,7 +51,7 @@ fn altered(mut value: Vec<u8>, mut choices: Choices<'_>) -> Vec<u8> {
     value
 }
 
-fn live(mut engine: Engine) {
+fn live(mut engine: Engine, store: Incarnation) {
     let now = Now { mono_ms: 1_000, wall_ms: 1_750_000_100_000 };
     let relay = LinkKey([9; 32]);
     let inputs = [
@@ -69,7 +69,6 @@ fn live(mut engine: Engine) {
         }));
     }
     if let Some(seq) = seq {
-        let store = Incarnation([5; 16]);
         let reply = Reply::Registered { seq, store, online: 2 };
         engine.handle(Input::Frame(reply), now, StepKey::new([9; 32]));
         engine.handle(Input::Tick, now, StepKey::new([10; 32]));

@@ -3,14 +3,14 @@
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use undertone_engine::api::{Command, Table, Who};
 use undertone_engine::{Engine, SealKey, Write};
 use undertone_testkit::world::World;
 use undertone_wire::frame::{Reply, Seen};
-use undertone_wire::ids::{ClientId, LogId};
+use undertone_wire::ids::{ClientId, Incarnation, LogId};
 use undertone_wire::invite::Invite;
 use undertone_wire::lobby::LobbyKeys;
 
@@ -29,6 +29,9 @@ pub struct Profile {
     pub logs: Vec<LogId>,
     /// What the relay said to this member, and it did not hear.
     pub unheard: Vec<Reply>,
+    /// The life of the relay's store, as this member knows it. With another one it has to publish
+    /// key packages again, which takes most of a step's time.
+    pub store: Incarnation,
     /// Of the member in the private chat.
     pub peer: ClientId,
 }
@@ -41,6 +44,14 @@ impl Profile {
     #[must_use]
     pub fn new() -> Self {
         let mut world = World::new(7);
+        let store = Rc::new(Cell::new(Incarnation([0; 16])));
+        let said = Rc::clone(&store);
+        world.tamper = Some(Box::new(move |_, reply| {
+            if let Reply::Registered { store, .. } = reply {
+                said.set(*store);
+            }
+            true
+        }));
         let (ann, bob) = (world.add("Ann"), world.add("Bob"));
         world.run();
         world.say(ann, "hello");
@@ -80,6 +91,7 @@ impl Profile {
             lobby: invite.lobby_half().expect("there is a lobby").keys(),
             logs: logs.collect(),
             unheard,
+            store: store.get(),
             peer: world.clients[bob].engine.client_id(),
         }
     }
