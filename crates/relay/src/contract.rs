@@ -27,7 +27,7 @@ pub trait Home {
 ///
 /// When a store does not do what the contract says.
 pub fn keeps_the_contract<H: Home>(home: &mut H) {
-    let cases: [fn(&mut Tested<H::Store>); 12] = [
+    let cases: [fn(&mut Tested<H::Store>); 13] = [
         a_record_that_was_never_written_is_version_0,
         a_write_raises_the_version_and_replaces_the_header,
         a_write_with_another_version_changes_nothing,
@@ -40,6 +40,7 @@ pub fn keeps_the_contract<H: Home>(home: &mut H) {
         the_header_outlives_the_entries,
         records_do_not_touch_each_other,
         what_is_counted_changes_with_the_write_or_not_at_all,
+        a_walk_meets_every_record_of_a_kind_once,
     ];
     for case in cases {
         case(&mut Tested { store: home.fresh(), requests: 0 });
@@ -292,6 +293,26 @@ fn what_is_counted_changes_with_the_write_or_not_at_all<S: Store>(tested: &mut T
     tested.stored(KEYS[2], other);
     assert_eq!(tested.share(Account::Logs), Share { bytes: 650, entries: 2, logs: 2 });
     assert_eq!(tested.share(Account::Inboxes), Share::default());
+}
+
+fn a_walk_meets_every_record_of_a_kind_once<S: Store>(tested: &mut Tested<S>) {
+    let log = |number| StoreKey::Log(LogId([number; 32]));
+    let logs = [3, 1, 200, 2].map(log);
+    for key in logs.into_iter().chain(KEYS.into_iter().filter(|key| *key != log(7))) {
+        tested.stored(key, header(b""));
+    }
+    let mut met = Vec::new();
+    let mut at = log(0);
+    loop {
+        let outcome = tested.execute(at, Operation::Next);
+        let Outcome::Next(next) = outcome else { return unexpected("a next one", &outcome) };
+        let Some(next) = next else { break };
+        assert!(!met.contains(&next), "{next:?} is met twice");
+        met.push(next);
+        at = next;
+    }
+    assert_eq!(met.len(), logs.len());
+    assert!(logs.iter().all(|log| met.contains(log)));
 }
 
 fn survives_a_restart<H: Home>(home: &mut H) {

@@ -10,8 +10,9 @@ mod state;
 use crate::context::{Context, Member, Part};
 use crate::directory::member_key;
 use crate::input::ConnId;
-use crate::limits::{MAX_WAITING, MAX_WAITING_BYTES};
-use crate::store::{Operation, Outcome, RequestId, StoreKey, StoreReply};
+use crate::limits::{MAX_ALL_WAITING_BYTES, MAX_WAITING, MAX_WAITING_BYTES};
+use crate::patrol::Patrol;
+use crate::store::{Account, Operation, Outcome, RequestId, StoreKey, StoreReply};
 use state::{Inbox, Post, Record, Wish};
 use std::collections::BTreeMap;
 use undertone_wire::codec::Blob;
@@ -27,8 +28,13 @@ pub(crate) struct Inboxes {
     asked: BTreeMap<RequestId, (ClientId, Asked)>,
     /// What each connection has waiting: requests and bytes.
     waiting: BTreeMap<ConnId, (usize, usize)>,
-    /// Bytes of live entries in all inboxes, as far as this process has seen them come and go.
-    stored: u64,
+    /// Bytes of live entries in all inboxes: what has come and gone since the store was asked, and
+    /// then what it answered.
+    stored: i64,
+    asked_stored: bool,
+    /// Bytes of all requests that wait for the store.
+    waiting_bytes: usize,
+    patrol: Option<Patrol<ClientId>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +43,7 @@ enum Asked {
     Owner,
     Write,
     Page,
+    Patrol,
 }
 
 /// One step of one inbox.
@@ -44,7 +51,8 @@ struct Turn<'a, 'b> {
     owner: ClientId,
     asked: &'a mut BTreeMap<RequestId, (ClientId, Asked)>,
     waiting: &'a mut BTreeMap<ConnId, (usize, usize)>,
-    stored: &'a mut u64,
+    waiting_bytes: &'a mut usize,
+    stored: &'a mut i64,
     ctx: &'a mut Context<'b>,
 }
 
@@ -111,6 +119,14 @@ impl Inboxes {
         self.enqueue(owner.id, Post { conn, seq, wish: Wish::Subscribe { after } }, ctx);
     }
 
+    /// A member may use inboxes from now on.
+    pub(crate) fn arrived(&mut self, ctx: &mut Context<'_>) {
+        if !std::mem::replace(&mut self.asked_stored, true) {
+            let key = StoreKey::Share(Account::Inboxes);
+            ctx.request(Part::Inboxes, key, Operation::ReadShare);
+        }
+    }
+
     /// A connection is gone. What it sent before is judged all the same.
     pub(crate) fn forget(&mut self, conn: ConnId, member: ClientId) {
         self.waiting.remove(&conn);
@@ -126,9 +142,16 @@ impl Inboxes {
     }
 
     pub(crate) fn stored(&mut self, reply: StoreReply, ctx: &mut Context<'_>) {
+        if let Outcome::Share(before) = reply.outcome {
+            self.stored = self.stored.saturating_add(before.bytes);
+        }
         let Some((owner, asked)) = self.asked.remove(&reply.id) else { return };
+        if asked == Asked::Patrol {
+            return self.patrolled(&reply.outcome, ctx);
+        }
         self.with(owner, ctx, |inbox, turn| {
             match asked {
+                Asked::Patrol => {}
                 Asked::Header => inbox.header_read(reply.outcome, turn),
                 Asked::Owner => inbox.owner_read(&reply.outcome, turn),
                 Asked::Write => inbox.written(reply.outcome, turn),
@@ -141,11 +164,19 @@ impl Inboxes {
 
     fn enqueue(&mut self, owner: ClientId, post: Post, ctx: &mut Context<'_>) {
         let (requests, bytes) = self.waiting.entry(post.conn).or_default();
-        if *requests >= MAX_WAITING || *bytes + post.size() > MAX_WAITING_BYTES {
+        if *requests >= MAX_WAITING
+            || *bytes + post.size() > MAX_WAITING_BYTES
+            || self.waiting_bytes + post.size() > MAX_ALL_WAITING_BYTES
+        {
             return ctx.refuse(post.conn, post.seq, Code::RateLimited, 0);
         }
         *requests += 1;
         *bytes += post.size();
+        self.waiting_bytes += post.size();
+        self.take(owner, post, ctx);
+    }
+
+    fn take(&mut self, owner: ClientId, post: Post, ctx: &mut Context<'_>) {
         self.inboxes.entry(owner).or_default();
         self.with(owner, ctx, |inbox, turn| {
             inbox.queue.push_back(post);
@@ -154,15 +185,48 @@ impl Inboxes {
         self.let_go(owner);
     }
 
+    /// Looks at inboxes that nobody uses, too, from now on.
+    pub(crate) fn patrol(&mut self) {
+        self.patrol = Some(Patrol::new());
+    }
+
+    /// When the next tick is wanted.
+    pub(crate) fn wake_at(&self) -> Option<u64> {
+        self.patrol.as_ref().and_then(Patrol::wake_at)
+    }
+
+    /// Goes to the next inbox.
+    pub(crate) fn tick(&mut self, ctx: &mut Context<'_>) {
+        let Some(after) = self.patrol.as_mut().and_then(|p| p.next(ctx.now.mono_ms)) else {
+            return;
+        };
+        let after = after.unwrap_or(ClientId([0; 16]));
+        let asked = ctx.request(Part::Inboxes, StoreKey::Inbox(after), Operation::Next);
+        self.asked.insert(asked, (after, Asked::Patrol));
+    }
+
+    fn patrolled(&mut self, outcome: &Outcome, ctx: &mut Context<'_>) {
+        let next = match outcome {
+            Outcome::Next(Some(StoreKey::Inbox(owner))) => Some(*owner),
+            _ => None,
+        };
+        if let Some(patrol) = &mut self.patrol {
+            patrol.found(next, ctx.now.mono_ms);
+        }
+        if let Some(owner) = next {
+            self.take(owner, Post::sweep(), ctx);
+        }
+    }
+
     fn with(
         &mut self,
         owner: ClientId,
         ctx: &mut Context<'_>,
         then: impl FnOnce(&mut Inbox, &mut Turn<'_, '_>),
     ) {
-        let Self { inboxes, asked, waiting, stored } = self;
+        let Self { inboxes, asked, waiting, waiting_bytes, stored, .. } = self;
         if let Some(inbox) = inboxes.get_mut(&owner) {
-            then(inbox, &mut Turn { owner, asked, waiting, stored, ctx });
+            then(inbox, &mut Turn { owner, asked, waiting, waiting_bytes, stored, ctx });
         }
     }
 

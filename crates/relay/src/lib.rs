@@ -13,6 +13,7 @@ mod input;
 pub mod limits;
 mod log;
 mod memory;
+mod patrol;
 mod presence;
 mod relay;
 mod seeded;

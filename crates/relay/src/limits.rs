@@ -23,6 +23,17 @@ pub const MAX_WAITING: usize = 1_024;
 /// Bytes of bodies of one connection that wait for the store: 16 largest frames.
 pub const MAX_WAITING_BYTES: usize = 16 << 20;
 
+/// Bytes of bodies of all connections that wait for the store, for logs and for inboxes each: a
+/// second of a disk that takes a few hundred MB a second. A disk that hangs makes senders wait.
+pub const MAX_ALL_WAITING_BYTES: usize = 256 << 20;
+
+/// Between two records of a walk through the store, in running time: a million in half a day, at
+/// far under a hundredth of a core.
+pub const PATROL_STEP_MS: u64 = 50;
+
+/// Between two walks.
+pub const PATROL_REST_MS: u64 = 60 * 60 * 1_000;
+
 /// Requests judged as one write, so that one write stays within what a store takes at once.
 pub const MAX_BATCH: usize = 1_024;
 

@@ -16,18 +16,19 @@ mod sweep;
 mod usage;
 mod verdicts;
 
-use crate::context::{Context, Member};
+use crate::context::{Context, Member, Part};
 use crate::input::ConnId;
 use crate::limits::{MAX_FIRST_EPOCH, MAX_IDLE_LOGS, MAX_PER_WRITER, MAX_SLOTS, SWEEPS_PER_TICK};
+use crate::patrol::Patrol;
 use crate::seeded::{Map, Seeded};
-use crate::store::{RequestId, StoreKey, StoreReply};
+use crate::store::{Operation, Outcome, RequestId, StoreKey, StoreReply};
 use batch::Waiting;
 use flow::Flow;
 use joining::Join;
 use state::Log;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use undertone_wire::frame::{Append, Code, LogTerms, Reply, Start};
-use undertone_wire::ids::{Hash, Incarnation, LogId, Token};
+use undertone_wire::ids::{ClientId, Hash, Incarnation, LogId, Token};
 use usage::Usage;
 
 /// Some of the logs of a relay.
@@ -36,6 +37,7 @@ pub(crate) struct LogShard {
     logs: Map<LogId, Log>,
     /// All of `logs`, the one that was loaded first in front.
     order: VecDeque<LogId>,
+    patrol: Option<Patrol<LogId>>,
     shared: Shared,
 }
 
@@ -58,6 +60,7 @@ enum Asked {
     Write,
     Page(ConnId),
     Sweep,
+    Patrol,
 }
 
 /// Names for lives of logs: a hash of the relay's seed and a count.
@@ -94,16 +97,20 @@ impl LogShard {
             incarnations: Incarnations { seed, made: 0 },
             seeded: seeded.clone(),
         };
-        Self { logs: seeded.map(), order: VecDeque::new(), shared }
+        Self { logs: seeded.map(), order: VecDeque::new(), patrol: None, shared }
     }
 
     /// A registered connection may use logs from now on.
-    pub(crate) fn arrived(&mut self, conn: ConnId) {
+    pub(crate) fn arrived(&mut self, conn: ConnId, member: ClientId, ctx: &mut Context<'_>) {
         self.shared.flow.arrived(conn);
+        self.shared.usage.arrived(member, ctx);
     }
 
     /// A connection is gone. What it sent before is judged all the same.
-    pub(crate) fn forget(&mut self, conn: ConnId) {
+    pub(crate) fn forget(&mut self, conn: ConnId, member: Option<ClientId>) {
+        if let Some(member) = member {
+            self.shared.usage.left(member);
+        }
         for id in self.shared.flow.forget(conn) {
             if let Some(log) = self.logs.get_mut(&id) {
                 log.forget(conn);
@@ -206,11 +213,18 @@ impl LogShard {
     }
 
     pub(crate) fn stored(&mut self, reply: StoreReply, ctx: &mut Context<'_>) {
+        if let StoreKey::Share(account) = reply.key {
+            return self.shared.usage.counted(account, &reply.outcome);
+        }
         let StoreKey::Log(id) = reply.key else { return };
         let Some(asked) = self.shared.asked.remove(&reply.id) else { return };
+        if let Asked::Patrol = asked {
+            return self.patrolled(&reply.outcome, ctx);
+        }
         let Some(log) = self.logs.get_mut(&id) else { return };
         let shared = &mut self.shared;
         match asked {
+            Asked::Patrol => {}
             Asked::Header => log.header_read(id, reply.outcome, shared, ctx),
             Asked::Write => log.written(id, reply.outcome, shared, ctx),
             Asked::Sweep => log.sweep_page(id, reply.outcome, shared, ctx),
@@ -222,8 +236,37 @@ impl LogShard {
         self.settle(id, ctx);
     }
 
+    /// Looks at what nobody uses, too, from now on.
+    pub(crate) fn patrol(&mut self) {
+        self.patrol = Some(Patrol::new());
+    }
+
+    fn go_on_patrolling(&mut self, ctx: &mut Context<'_>) {
+        let Some(after) = self.patrol.as_mut().and_then(|p| p.next(ctx.now.mono_ms)) else {
+            return;
+        };
+        let key = StoreKey::Log(after.unwrap_or(LogId([0; 32])));
+        let asked = ctx.request(Part::Logs, key, Operation::Next);
+        self.shared.asked.insert(asked, Asked::Patrol);
+    }
+
+    fn patrolled(&mut self, outcome: &Outcome, ctx: &mut Context<'_>) {
+        let next = match outcome {
+            Outcome::Next(Some(StoreKey::Log(id))) => Some(*id),
+            _ => None,
+        };
+        if let Some(patrol) = &mut self.patrol {
+            patrol.found(next, ctx.now.mono_ms);
+        }
+        if let Some(id) = next {
+            self.log(id).sweep.due = true;
+            self.settle(id, ctx);
+        }
+    }
+
     /// Looks for what has expired.
     pub(crate) fn tick(&mut self, ctx: &mut Context<'_>) {
+        self.go_on_patrolling(ctx);
         for _ in 0..SWEEPS_PER_TICK {
             let Some((due, id)) = self.shared.expiry.first().copied() else { return };
             if due > ctx.now.mono_ms {
@@ -238,7 +281,9 @@ impl LogShard {
 
     /// When the next tick is wanted.
     pub(crate) fn wake_at(&self) -> Option<u64> {
-        self.shared.expiry.first().map(|(due, _)| *due)
+        let expiry = self.shared.expiry.first().map(|(due, _)| *due);
+        let patrol = self.patrol.as_ref().and_then(Patrol::wake_at);
+        expiry.into_iter().chain(patrol).min()
     }
 
     fn enqueue(&mut self, id: LogId, waiting: Waiting, ctx: &mut Context<'_>) {

@@ -5,6 +5,8 @@ use crate::store::{
     StoreRequest, StoredEntry,
 };
 use std::collections::BTreeMap;
+use std::mem::discriminant;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// What a record, a row or an entry takes beside its bytes: nodes of trees, counts of shared bytes.
@@ -40,6 +42,7 @@ impl Store for MemoryStore {
         let outcome = match operation {
             Operation::ReadHeader => self.read_header(key),
             Operation::ReadShare => self.read_share(key),
+            Operation::Next => self.next(key),
             Operation::Read { from, max_entries, max_bytes } => {
                 self.read(key, from, max_entries, max_bytes)
             }
@@ -73,6 +76,12 @@ impl MemoryStore {
             header: record.header.clone(),
             rows: record.rows.iter().map(row).collect(),
         }
+    }
+
+    fn next(&self, key: StoreKey) -> Outcome {
+        let behind = (Bound::Excluded(key), Bound::Unbounded);
+        let next = self.records.range(behind).next().map(|(next, _)| *next);
+        Outcome::Next(next.filter(|next| discriminant(next) == discriminant(&key)))
     }
 
     fn read_share(&self, key: StoreKey) -> Outcome {

@@ -92,6 +92,15 @@ impl Relay {
         }
     }
 
+    /// Walks through the store from now on, so that what nobody uses expires. For stores that
+    /// outlive the process: in others nothing is that this relay has not seen come.
+    #[must_use]
+    pub fn patrolling(mut self) -> Self {
+        self.logs.patrol();
+        self.inboxes.patrol();
+        self
+    }
+
     /// Takes one input; what follows from it is appended to `step`.
     pub fn handle(&mut self, input: Input, now: Now, step: &mut Step) {
         let seen_before = step.seen.len();
@@ -106,7 +115,8 @@ impl Relay {
 
     fn wake_at(&self) -> Option<u64> {
         let forget = self.directory.wants_ticks().then_some(self.forget_at_ms);
-        forget.into_iter().chain(self.logs.wake_at()).min()
+        let parts = self.logs.wake_at().into_iter().chain(self.inboxes.wake_at());
+        forget.into_iter().chain(parts).min()
     }
 
     fn tell_observers(&mut self, from: usize, step: &mut Step) {
@@ -164,7 +174,10 @@ impl Parts<'_, '_> {
             Input::Disconnected { conn } => self.gone(conn),
             Input::Stored(reply) => self.stored(reply),
             Input::Invites(answer) => self.invites(answer),
-            Input::Tick => self.logs.tick(&mut self.ctx),
+            Input::Tick => {
+                self.logs.tick(&mut self.ctx);
+                self.inboxes.tick(&mut self.ctx);
+            }
         }
     }
 
@@ -195,7 +208,8 @@ impl Parts<'_, '_> {
         if let Some(replaced) = replaced {
             self.end(replaced, Code::Replaced);
         }
-        self.logs.arrived(conn);
+        self.logs.arrived(conn, member.id, &mut self.ctx);
+        self.inboxes.arrived(&mut self.ctx);
         let online = self.presence.count();
         self.ctx.send(conn, &Reply::Registered { seq, store: self.store, online });
         let (client_id, name) = (member.id, card.name.clone());
@@ -230,7 +244,7 @@ impl Parts<'_, '_> {
         self.observers.remove(&conn);
         self.presence.forget(conn);
         self.directory.forget(conn);
-        self.logs.forget(conn);
+        self.logs.forget(conn, connection.member().map(|member| member.id));
         if let Some(member) = connection.member() {
             self.inboxes.forget(conn, member.id);
             self.presence.went(member.id, conn, &mut self.ctx);

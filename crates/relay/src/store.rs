@@ -103,6 +103,9 @@ pub enum Operation {
     /// What is counted against an account; of a [`StoreKey::Share`] only. Answered by
     /// [`Outcome::Share`].
     ReadShare,
+    /// The record after this one, of the same kind, in any order that does not change; of a record
+    /// that is not there, one of those behind its place. Answered by [`Outcome::Next`].
+    Next,
     /// Entries from a position on. Answered by [`Outcome::Page`] or [`Outcome::Damaged`].
     Read {
         /// The first position wanted.
@@ -196,6 +199,8 @@ pub enum Outcome {
         /// Whether there was nothing after these.
         end: bool,
     },
+    /// To [`Operation::Next`]; none at the end.
+    Next(Option<StoreKey>),
     /// To [`Operation::ReadShare`]; zero for an account that is not known.
     Share(Share),
     /// To [`Operation::CompareAppend`]: durable.

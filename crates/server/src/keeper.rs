@@ -65,7 +65,10 @@ pub(crate) fn run(
                     break;
                 }
             }
-            Err(RecvTimeoutError::Timeout) => store.ran_until(clock.now().mono_ms),
+            Err(RecvTimeoutError::Timeout) => {
+                store.ran_until(clock.now().mono_ms);
+                while requests.0.is_empty() && store.give_back() {}
+            }
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }

@@ -41,11 +41,13 @@ impl Server {
     /// Starts a relay. It listens when this returns.
     pub fn start(config: Config, page: Page) -> Result<ServerHandle, StartError> {
         let (limits, draw) = (config.quotas.clone(), config.draw);
+        let stateless = config.stateless;
         start(config, page, |relay_key, incarnation| {
             let mut seed = [0; 32];
             draw(&mut seed)?;
             let config = RelayConfig { relay_key, seed, limits };
-            Ok(Relay::new(config, incarnation))
+            let relay = Relay::new(config, incarnation);
+            Ok(if stateless { relay } else { relay.patrolling() })
         })
     }
 }

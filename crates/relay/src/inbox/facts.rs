@@ -117,6 +117,10 @@ impl Facts {
         self.bytes
     }
 
+    pub(super) fn entries(&self) -> usize {
+        self.live.len()
+    }
+
     pub(super) fn set_token(&mut self, hash: TokenHash) {
         self.header.token = Some(hash);
     }

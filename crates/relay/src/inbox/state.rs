@@ -5,7 +5,7 @@ use super::reading::Reader;
 use super::{Asked, Turn, is_there};
 use crate::input::ConnId;
 use crate::limits::{MAX_BATCH, MAX_TRIES};
-use crate::store::{CompareAppend, Operation, Outcome, StoredEntry};
+use crate::store::{Account, Charge, CompareAppend, Operation, Outcome, Share, StoredEntry};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use undertone_wire::codec::Blob;
@@ -19,9 +19,16 @@ pub(super) struct Inbox {
     /// The last position that is durable.
     pub(super) head: u64,
     pub(super) queue: VecDeque<Post>,
-    in_flight: Option<Vec<(Post, Verdict)>>,
+    in_flight: Option<Batch>,
     conflicts: u8,
     pub(super) reader: Option<Reader>,
+}
+
+/// Requests with their verdicts, and what their write adds to what is stored.
+#[derive(Debug)]
+struct Batch {
+    judged: Vec<(Post, Verdict)>,
+    added: i64,
 }
 
 #[derive(Debug, Default)]
@@ -42,10 +49,23 @@ pub(super) struct Post {
 
 #[derive(Debug)]
 pub(super) enum Wish {
-    Append { sender: ClientId, id: EntryId, token: Option<TokenHash>, body: Blob<MAX_INBOX_ENTRY> },
-    Trim { position: u64 },
-    Token { hash: TokenHash },
-    Subscribe { after: u64 },
+    Append {
+        sender: ClientId,
+        id: EntryId,
+        token: Option<TokenHash>,
+        body: Blob<MAX_INBOX_ENTRY>,
+    },
+    Trim {
+        position: u64,
+    },
+    Token {
+        hash: TokenHash,
+    },
+    Subscribe {
+        after: u64,
+    },
+    /// Nobody's: lets go of what has expired.
+    Sweep,
 }
 
 /// What will be answered once the write is durable.
@@ -58,6 +78,11 @@ enum Verdict {
 }
 
 impl Post {
+    /// Of no connection.
+    pub(super) fn sweep() -> Self {
+        Self { conn: ConnId(u64::MAX), seq: 0, wish: Wish::Sweep }
+    }
+
     pub(super) fn size(&self) -> usize {
         match &self.wish {
             Wish::Append { body, .. } => body.len(),
@@ -132,17 +157,15 @@ impl Inbox {
             (Outcome::Stored { version }, Record::Known(facts)) => {
                 facts.version = version;
                 self.conflicts = 0;
-                for (post, verdict) in batch {
+                for (post, verdict) in batch.judged {
                     self.answer(post, verdict, turn);
                 }
             }
             (outcome, _) => {
                 self.record = Record::Unread;
                 self.conflicts += 1;
-                for (post, verdict) in batch.into_iter().rev() {
-                    if let Verdict::Appended { size, .. } = verdict {
-                        *turn.stored = turn.stored.saturating_sub(size);
-                    }
+                *turn.stored = turn.stored.saturating_sub(batch.added);
+                for (post, _) in batch.judged.into_iter().rev() {
                     self.queue.push_front(post);
                 }
                 if !matches!(outcome, Outcome::Conflict { .. }) || self.conflicts >= MAX_TRIES {
@@ -158,6 +181,7 @@ impl Inbox {
         let mut write = CompareAppend { expected: facts.version, ..CompareAppend::default() };
         let mut batch = Vec::new();
         let mut changes = false;
+        let before = *turn.stored;
         while batch.len() < MAX_BATCH {
             // Reading begins at what is durable.
             let reads = |post: &Post| matches!(post.wish, Wish::Subscribe { .. });
@@ -177,7 +201,8 @@ impl Inbox {
         if changes {
             (write.header, write.rows) = facts.write();
             turn.ask(Asked::Write, Operation::CompareAppend(Box::new(write)));
-            self.in_flight = Some(batch);
+            let added = *turn.stored - before;
+            self.in_flight = Some(Batch { judged: batch, added });
         } else {
             for (post, verdict) in batch {
                 self.answer(post, verdict, turn);
@@ -188,6 +213,9 @@ impl Inbox {
     fn answer(&mut self, post: Post, verdict: Verdict, turn: &mut Turn<'_, '_>) {
         let (conn, seq) = (post.conn, post.seq);
         turn.settled(&post);
+        if matches!(post.wish, Wish::Sweep) {
+            return;
+        }
         match verdict {
             Verdict::Appended { position, size, frame } => {
                 turn.ctx.done(conn, seq);
@@ -229,6 +257,10 @@ fn judge(
             facts.set_token(*hash);
             Verdict::Done
         }
+        Wish::Sweep => {
+            let_expired_go(facts, write, turn);
+            Verdict::Done
+        }
         Wish::Subscribe { .. } => Verdict::Done,
     }
 }
@@ -240,20 +272,18 @@ fn judge_letter(
     write: &mut CompareAppend,
     turn: &mut Turn<'_, '_>,
 ) -> Verdict {
-    let expired = facts.expired(turn.ctx.now.mono_ms);
-    if expired > 0 {
-        trim(facts, expired, write, turn);
-    }
+    let_expired_go(facts, write, turn);
     if facts.is_there(letter.id) {
         return Verdict::Done;
     }
     if let Err(code) = facts.check_room(letter) {
         return Verdict::Refused(code);
     }
-    if turn.stored.saturating_add(letter.size) > turn.ctx.limits.inbox_bytes {
+    let after = turn.stored.saturating_add(signed(letter.size));
+    if after > signed(turn.ctx.limits.inbox_bytes) {
         return Verdict::Refused(Code::RelayFull);
     }
-    *turn.stored += letter.size;
+    count(write, turn, signed(letter.size), 1);
     let position = facts.accept(letter, turn.ctx.now.mono_ms);
     let reply = Reply::InboxEntry {
         position,
@@ -269,16 +299,37 @@ fn judge_letter(
     Verdict::Appended { position, size: letter.size, frame }
 }
 
+fn let_expired_go(facts: &mut Facts, write: &mut CompareAppend, turn: &mut Turn<'_, '_>) {
+    let expired = facts.expired(turn.ctx.now.mono_ms);
+    if expired > 0 {
+        trim(facts, expired, write, turn);
+    }
+}
+
 fn trim(facts: &mut Facts, position: u64, write: &mut CompareAppend, turn: &mut Turn<'_, '_>) {
-    let before = facts.bytes();
+    let (bytes, entries) = (facts.bytes(), facts.entries());
     facts.trim(position);
-    *turn.stored = turn.stored.saturating_sub(before.saturating_sub(facts.bytes()));
+    let (less, fewer) = (bytes.saturating_sub(facts.bytes()), entries - facts.entries());
+    count(write, turn, -signed(less), -signed(fewer as u64));
     write.trim = write.trim.max(position);
+}
+
+/// Counts bytes and entries that come, or go.
+fn count(write: &mut CompareAppend, turn: &mut Turn<'_, '_>, bytes: i64, entries: i64) {
+    *turn.stored = turn.stored.saturating_add(bytes);
+    let share = Share { bytes, entries, logs: 0 };
+    write.charges.push(Charge { account: Account::Inboxes, share });
+}
+
+/// No count comes near 2⁶³.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 impl Turn<'_, '_> {
     /// A request waits no longer.
     pub(super) fn settled(&mut self, post: &Post) {
+        *self.waiting_bytes = self.waiting_bytes.saturating_sub(post.size());
         if let Some((requests, bytes)) = self.waiting.get_mut(&post.conn) {
             *requests = requests.saturating_sub(1);
             *bytes = bytes.saturating_sub(post.size());

@@ -2,6 +2,7 @@
 
 use super::Asker;
 use super::facts::{Live, Note};
+use super::usage::Changes;
 use crate::input::ConnId;
 use crate::limits::{MAX_BATCH, MAX_BATCH_BYTES};
 use crate::store::{CompareAppend, StoredEntry};
@@ -80,6 +81,8 @@ pub(super) struct Batch {
     bytes: usize,
     trim: u64,
     drop: Vec<u64>,
+    /// What is counted against members because of it.
+    pub(super) usage: Changes,
     /// Whether anything changes at all.
     changes: bool,
 }
@@ -121,6 +124,7 @@ impl Batch {
             entries: std::mem::take(&mut self.entries),
             trim: self.trim,
             drop: std::mem::take(&mut self.drop),
+            charges: self.usage.charges(),
             ..CompareAppend::default()
         }
     }

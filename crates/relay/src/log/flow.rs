@@ -2,7 +2,8 @@
 
 use crate::input::ConnId;
 use crate::limits::{
-    CATCH_UP_WINDOW, MAX_SUBSCRIPTIONS, MAX_WAITING, MAX_WAITING_BYTES, PAGES_AHEAD,
+    CATCH_UP_WINDOW, MAX_ALL_WAITING_BYTES, MAX_SUBSCRIPTIONS, MAX_WAITING, MAX_WAITING_BYTES,
+    PAGES_AHEAD,
 };
 use crate::seeded::{Map, Seeded};
 use std::collections::{BTreeSet, VecDeque};
@@ -12,6 +13,8 @@ use undertone_wire::ids::LogId;
 #[derive(Debug)]
 pub(super) struct Flow {
     connections: Map<ConnId, Connection>,
+    /// Bytes of all requests that wait for the store.
+    waiting_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +42,7 @@ impl Connection {
 
 impl Flow {
     pub(super) fn new(seeded: &Seeded) -> Self {
-        Self { connections: seeded.map() }
+        Self { connections: seeded.map(), waiting_bytes: 0 }
     }
 
     pub(super) fn arrived(&mut self, conn: ConnId) {
@@ -78,8 +81,11 @@ impl Flow {
     /// One more request that waits, if there is room.
     pub(super) fn wait(&mut self, conn: ConnId, bytes: usize) -> bool {
         let Some(known) = self.connections.get_mut(&conn) else { return false };
-        let room = known.waiting < MAX_WAITING && known.waiting_bytes + bytes <= MAX_WAITING_BYTES;
+        let room = known.waiting < MAX_WAITING
+            && known.waiting_bytes + bytes <= MAX_WAITING_BYTES
+            && self.waiting_bytes + bytes <= MAX_ALL_WAITING_BYTES;
         if room {
+            self.waiting_bytes += bytes;
             known.waiting += 1;
             known.waiting_bytes += bytes;
         }
@@ -88,6 +94,7 @@ impl Flow {
 
     /// It waits no longer.
     pub(super) fn settled(&mut self, conn: ConnId, bytes: usize) {
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
         if let Some(known) = self.connections.get_mut(&conn) {
             known.waiting = known.waiting.saturating_sub(1);
             known.waiting_bytes = known.waiting_bytes.saturating_sub(bytes);

@@ -200,16 +200,8 @@ impl Log {
 
     /// A write did not happen: its requests wait again, in front of the others.
     fn take_back(&mut self, batch: Batch, shared: &mut Shared) {
-        for (waiting, verdict) in batch.judged.into_iter().rev() {
-            match (&waiting, &verdict) {
-                (Waiting::Append { asker, .. }, Verdict::Appended(accepted)) => {
-                    shared.usage.credit(asker.member.id, accepted.size);
-                }
-                (Waiting::Create { asker, .. }, Verdict::Created) => {
-                    shared.usage.credit_log(asker.member.id);
-                }
-                _ => {}
-            }
+        shared.usage.failed(&batch.usage);
+        for (waiting, _) in batch.judged.into_iter().rev() {
             self.queue.push_front(waiting);
         }
     }
@@ -222,6 +214,7 @@ impl Log {
         shared: &mut Shared,
         ctx: &mut Context<'_>,
     ) {
+        shared.usage.durable(&batch.usage);
         for (waiting, verdict) in batch.judged {
             self.answer(id, waiting, verdict, shared, ctx);
         }
@@ -236,7 +229,7 @@ impl Log {
         ctx: &mut Context<'_>,
     ) {
         let Some((conn, seq)) = waiting.asked_by() else {
-            return self.swept(waiting, &verdict, &mut shared.usage);
+            return self.swept();
         };
         shared.flow.settled(conn, waiting.size());
         match verdict {
@@ -245,9 +238,6 @@ impl Log {
                 ctx.seen(Seen::LogCreated { connection: conn.0, log: id });
             }
             Verdict::Appended(accepted) => {
-                if let (Waiting::Append { asker, .. }, Some(gone)) = (&waiting, accepted.gave_way) {
-                    shared.usage.credit(asker.member.id, gone.size);
-                }
                 self.announce(id, conn, seq, &accepted, shared, ctx);
             }
             Verdict::Again { position, time } => {

@@ -1,9 +1,8 @@
 //! What lets entries go: time to live, and both sides of a direct chat having read them.
 
-use super::batch::{Gone, Verdict, Waiting};
+use super::batch::{Gone, Waiting};
 use super::facts::{Facts, Live, Note};
-use super::state::{Log, Record};
-use super::usage::Usage;
+use super::state::Log;
 use super::{Asked, Shared};
 use crate::context::{Context, Part};
 use crate::limits::{PAGE_BYTES, PAGE_ENTRIES};
@@ -99,11 +98,13 @@ impl Log {
         let expiring = self.sweep.due && facts.ttl_ms().is_some() && facts.header.entries > 0;
         let trimmed = slots > facts.header.trimmed.max(self.sweep.looked_to);
         let wanted = expiring || trimmed || self.sweep.more;
+        // The oldest one alone says whether any has expired.
+        let look = expiring && !trimmed && !self.sweep.more;
         self.sweep.due = false;
         self.sweep.more = false;
         self.sweep.looked_to = slots;
         if wanted {
-            let (max_entries, max_bytes) = (PAGE_ENTRIES, PAGE_BYTES);
+            let (max_entries, max_bytes) = (if look { 1 } else { PAGE_ENTRIES }, PAGE_BYTES);
             let operation = Operation::Read { from, max_entries, max_bytes };
             let asked = ctx.request(Part::Logs, StoreKey::Log(id), operation);
             shared.asked.insert(asked, Asked::Sweep);
@@ -141,15 +142,7 @@ impl Log {
     }
 
     /// What was read is gone, or could not go.
-    pub(super) fn swept(&mut self, waiting: Waiting, verdict: &Verdict, usage: &mut Usage) {
-        let Waiting::Sweep(gone) = waiting else { return };
-        if let (Verdict::Swept, Record::Known(facts)) = (verdict, &self.record) {
-            for note in self.sweep.still_there(&gone.entries) {
-                if let Some(mark) = facts.marks.get(&note.writer) {
-                    usage.credit(mark.member, note.size);
-                }
-            }
-        }
+    pub(super) fn swept(&mut self) {
         self.sweep.stage = Stage::Idle;
         self.sweep.gave_way.clear();
     }

@@ -53,12 +53,12 @@ impl Log {
         terms: &LogTerms,
         batch: &mut Batch,
         shared: &mut Shared,
-        ctx: &Context<'_>,
+        ctx: &mut Context<'_>,
     ) -> Result<Verdict, Refusal> {
         if self.facts().is_some() {
             return Err((Code::Exists, 0));
         }
-        shared.usage.charge_log(asker.member.id, ctx.limits).map_err(plain)?;
+        shared.usage.charge_log(asker.member.id, &mut batch.usage, ctx).map_err(plain)?;
         let facts = Facts::new(terms, shared.incarnations.next(id), &shared.seeded);
         self.record = Record::Known(Box::new(facts));
         batch.change();
@@ -110,10 +110,13 @@ impl Log {
         }
         let size = append.body.len() as u64;
         check_room(facts, &writer, size, ctx.limits).map_err(plain)?;
-        shared.usage.charge(asker.member.id, size, ctx.limits).map_err(plain)?;
+        shared.usage.charge(asker.member.id, size, &mut batch.usage, ctx).map_err(plain)?;
 
         let place = Place { position: facts.next_position(), time: ctx.now.wall_ms, hash };
         let gave_way = facts.accept(append, writer, asker.member.id, place);
+        if let Some(gone) = gave_way {
+            batch.usage.take(asker.member.id, gone.size);
+        }
         let taken_ms = ctx.now.mono_ms;
         let note = Note { epoch: append.epoch, hash, writer, size, taken_ms };
         let accepted = Accepted {
@@ -163,10 +166,15 @@ impl Log {
         let live: Vec<Note> = self.sweep.still_there(&gone.entries).cloned().collect();
         let facts = self.facts_mut().ok_or((Code::Absent, 0))?;
         let Some((position, last)) = gone.entries.last() else { return Ok(Verdict::Swept) };
-        let header = &mut facts.header;
-        if *position <= header.trimmed {
+        if *position <= facts.header.trimmed {
             return Ok(Verdict::Swept);
         }
+        for note in &live {
+            if let Some(mark) = facts.marks.get(&note.writer) {
+                batch.usage.take(mark.member, note.size);
+            }
+        }
+        let header = &mut facts.header;
         header.trimmed = *position;
         header.trimmed_hash = last.hash;
         header.entries = header.entries.saturating_sub(live.len() as u64);

@@ -114,9 +114,13 @@ impl World {
 
     /// Another relay on the same store, as after a restart.
     pub(crate) fn restart(&mut self, seed: u8) {
-        let config =
-            RelayConfig { relay_key: RELAY_KEY, seed: [seed; 32], limits: Limits::default() };
-        self.relay = Relay::new(config, STORE);
+        self.restart_with(seed, Limits::default());
+    }
+
+    /// The same with limits, and walking through the store.
+    pub(crate) fn restart_with(&mut self, seed: u8, limits: Limits) {
+        let config = RelayConfig { relay_key: RELAY_KEY, seed: [seed; 32], limits };
+        self.relay = Relay::new(config, STORE).patrolling();
     }
 
     pub(crate) fn input(&mut self, input: Input) {

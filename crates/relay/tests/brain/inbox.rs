@@ -1,11 +1,12 @@
 //! Inboxes: who may write, who reads, and how much.
 
 use crate::harness::{Person, World};
-use undertone_relay::ConnId;
 use undertone_relay::limits::{
-    INBOX_KEEP_MS, MAX_INBOX_ENTRIES, MAX_SENDER_ENTRIES, RESERVED_INBOX_ENTRIES,
+    INBOX_KEEP_MS, MAX_INBOX_ENTRIES, MAX_SENDER_ENTRIES, PATROL_REST_MS, PATROL_STEP_MS,
+    RESERVED_INBOX_ENTRIES,
 };
-use undertone_relay::store::Outcome;
+use undertone_relay::store::{Operation, Outcome, RequestId, Store, StoreKey, StoreRequest};
+use undertone_relay::{ConnId, Limits};
 use undertone_wire::codec::Blob;
 use undertone_wire::frame::{Code, Reply, Request, Seen};
 use undertone_wire::ids::{ClientId, EntryId, Token};
@@ -290,6 +291,41 @@ fn an_inbox_survives_a_write_that_others_got_ahead_of() {
     world.release();
     assert_eq!(story(&world.heard(a)), "D", "it is there already, under the same id");
     assert_eq!(story(&world.heard(b)), "E2");
+}
+
+#[test]
+fn w05i_what_all_inboxes_hold_is_bounded_and_counted_over_a_restart() {
+    let limits = Limits { inbox_bytes: 25, ..Limits::default() };
+    let (mut world, _, _, bob) = scene();
+    world.restart_with(3, limits.clone());
+    let people = [Person::new(1, "Alice"), Person::new(2, "Bob")];
+    let a = world.join(&people[0]);
+    world.done(a, letter(bob, 1));
+    world.done(a, letter(bob, 2));
+    world.restart_with(4, limits);
+    let [a, b] = people.map(|person| world.join(&person));
+    assert_eq!(world.refused(a, letter(bob, 3)).0, Code::RelayFull);
+    world.done(b, trim(1));
+    world.done(a, letter(bob, 3));
+}
+
+#[test]
+fn a_letter_in_an_inbox_that_nobody_uses_expires_after_a_restart() {
+    let (mut world, a, _, bob) = scene();
+    world.done(a, letter(bob, 1));
+    world.restart(3);
+    world.now.mono_ms += INBOX_KEEP_MS - 1_000;
+    world.tick_after(0);
+    let live = |world: &mut World| {
+        let operation = Operation::Read { from: 0, max_entries: 10, max_bytes: 1_000 };
+        let request = StoreRequest { id: RequestId(0), key: StoreKey::Inbox(bob), operation };
+        let Outcome::Page { entries, .. } = world.store.execute(request).outcome else { panic!() };
+        entries.len()
+    };
+    assert_eq!(live(&mut world), 1);
+    world.tick_after(PATROL_STEP_MS);
+    world.tick_after(PATROL_REST_MS);
+    assert_eq!(live(&mut world), 0);
 }
 
 #[test]

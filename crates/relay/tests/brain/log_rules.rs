@@ -331,6 +331,49 @@ fn quotas_are_refused_by_name() {
     assert_eq!(world.append_refused(bob, sized(1, 1)).0, Code::RelayFull);
 }
 
+/// W05i.
+#[test]
+fn w05i_quotas_of_members_and_of_the_relay_survive_a_restart() {
+    let by_member = Limits { member_bytes: 100, ..Limits::default() };
+    let by_relay = Limits { relay_bytes: 100, ..Limits::default() };
+    let by_logs = Limits { member_logs: 1, ..Limits::default() };
+    for (limits, code) in [(by_member, Code::MemberFull), (by_relay, Code::RelayFull)] {
+        let (mut world, alice, _) = limited(limits.clone());
+        world.append(alice, sized(1, 90));
+        world.restart_with(3, limits.clone());
+        let alice = world.crowd(2)[0];
+        assert_eq!(world.append_refused(alice, sized(2, 11)).0, code);
+        world.append(alice, sized(2, 10));
+        // What goes is taken off, whoever saw it come.
+        world.restart_with(4, limits);
+        let crowd = world.crowd(2);
+        world.done(crowd[0], trim(0, 1));
+        world.done(crowd[1], trim(1, 1));
+        world.append(crowd[0], sized(3, 90));
+        assert_eq!(world.append_refused(crowd[0], sized(4, 1)).0, code);
+    }
+    let (mut world, _, _) = limited(by_logs.clone());
+    world.restart_with(3, by_logs);
+    let crowd = world.crowd(2);
+    let create = |seq| Request::CreateLog { seq, log: log(2), terms: terms() };
+    assert_eq!(world.refused(crowd[0], create).0, Code::MemberFull);
+    world.done(crowd[1], create);
+}
+
+#[test]
+fn a_log_that_nobody_uses_after_a_restart_expires_all_the_same() {
+    let (mut world, alice, _) = with_terms(LogTerms { ttl: 60, ..terms() });
+    world.append(alice, text(1, 0, "a"));
+    world.restart(3);
+    world.now.mono_ms += 59_000;
+    for _ in 0..3 {
+        world.tick_after(100);
+    }
+    assert_eq!(stored(&mut world, log(1)), [1], "it has been looked at, and is not due");
+    world.tick_after(1_000);
+    assert_eq!(stored(&mut world, log(1)), []);
+}
+
 #[test]
 fn what_is_trimmed_gives_its_share_back() {
     let (mut world, alice, bob) = limited(Limits {

@@ -1,6 +1,6 @@
 //! What can be asked of one record, inside a transaction.
 
-use super::key::Key;
+use super::key::{self, Key};
 use super::sum::{Kind, Sum};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
@@ -52,8 +52,18 @@ pub(super) fn carry_out(
             read(connection, key, known.id, *from, *max_entries, *max_bytes)
         }
         (Operation::Read { .. }, None) => Ok(Outcome::Page { entries: Vec::new(), end: true }),
+        (Operation::Next, _) => next(connection, key),
         (Operation::ReadShare, _) => Ok(Outcome::Failed),
     }
+}
+
+/// Keys are in the order of their bytes, those of a kind together.
+fn next(connection: &Connection, key: &Key) -> rusqlite::Result<Outcome> {
+    let mut select =
+        connection.prepare_cached("SELECT key FROM record WHERE key > ?1 ORDER BY key LIMIT 1")?;
+    let next = select.query_row([key.bytes()], |row| row.get::<_, Vec<u8>>(0)).optional()?;
+    let next = next.filter(|next| next.first() == key.bytes().first());
+    Ok(Outcome::Next(next.as_deref().and_then(key::read)))
 }
 
 fn known(connection: &Connection, key: &Key) -> rusqlite::Result<Option<Known>> {

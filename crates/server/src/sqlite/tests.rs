@@ -12,17 +12,17 @@ use undertone_relay::store::{
 use undertone_wire::ids::{Hash, LogId};
 
 const KEY: StoreKey = StoreKey::Registry(Hash([7; 32]));
-const LOG: StoreKey = StoreKey::Log(LogId([8; 32]));
+pub(super) const LOG: StoreKey = StoreKey::Log(LogId([8; 32]));
 
-fn open(scratch: &Scratch) -> SqliteStore {
+pub(super) fn open(scratch: &Scratch) -> SqliteStore {
     SqliteStore::open(&scratch.path().join("store"), system).unwrap()
 }
 
-fn execute(store: &mut SqliteStore, key: StoreKey, operation: Operation) -> Outcome {
+pub(super) fn execute(store: &mut SqliteStore, key: StoreKey, operation: Operation) -> Outcome {
     store.execute(StoreRequest { id: RequestId(1), key, operation }).outcome
 }
 
-fn write(store: &mut SqliteStore, key: StoreKey, write: CompareAppend) -> Outcome {
+pub(super) fn write(store: &mut SqliteStore, key: StoreKey, write: CompareAppend) -> Outcome {
     execute(store, key, Operation::CompareAppend(Box::new(write)))
 }
 
@@ -307,7 +307,7 @@ fn is_seen(good: &Outcome, now: &Outcome) -> bool {
 }
 
 /// Copies a store as a crash leaves it: nothing is closed.
-fn copy(from: &Scratch) -> Scratch {
+pub(super) fn copy(from: &Scratch) -> Scratch {
     let to = Scratch::new();
     for name in ["store", "store-wal", "store.guard"] {
         if let Ok(bytes) = std::fs::read(from.path().join(name)) {
@@ -368,4 +368,74 @@ fn d04_a_guard_that_is_missing_or_damaged_harms_nothing() {
         assert_eq!(store.troubles, [], "{harm}");
         assert!(matches!(header(&mut store, KEY), Outcome::Header { version: 1, .. }));
     }
+}
+
+#[test]
+fn what_came_and_went_is_given_back_to_the_disk() {
+    let scratch = Scratch::new();
+    let mut store = open(&scratch);
+    let big = |position| StoredEntry { frame: vec![1; 60_000].into(), ..entry(position) };
+    let entries = (1..=200).map(big).collect();
+    write(&mut store, LOG, CompareAppend { entries, ..CompareAppend::default() });
+    write(&mut store, LOG, CompareAppend { expected: 1, trim: 199, ..CompareAppend::default() });
+    assert!(!store.give_back(), "so little is kept for what comes next");
+    store.spare_pages = 16;
+    while store.give_back() {}
+    drop(store);
+    let left = scratch.path().join("store").metadata().unwrap().len();
+    assert!(left < 400_000, "{left} bytes are left of 12 MB, of which 60 KB live");
+    let there = Outcome::Page { entries: vec![big(200)], end: true };
+    assert_eq!(page(&mut open(&scratch), 1), there);
+}
+
+/// The file may hold no more pages, as a disk that is full holds no more bytes.
+#[test]
+fn d03_a_full_disk_refuses_by_name_loses_nothing_and_goes_on_when_there_is_room() {
+    let scratch = Scratch::new();
+    let mut store = open(&scratch);
+    fill(&mut store);
+    let good = read_all(&mut store);
+    store.connection.pragma_update(None, "max_page_count", 24).unwrap();
+    let mut version = 1;
+    let append = |version| CompareAppend {
+        expected: version,
+        header: b"header of the log".to_vec(),
+        entries: vec![StoredEntry { frame: vec![1; 5_000].into(), ..entry(version + 3) }],
+        ..CompareAppend::default()
+    };
+    while write(&mut store, LOG, append(version)) == (Outcome::Stored { version: version + 1 }) {
+        version += 1;
+    }
+    assert!(version > 1);
+    // In one batch with others, only what needs room is refused.
+    let requests = [
+        (LOG, Operation::CompareAppend(Box::new(append(version)))),
+        (KEY, Operation::ReadHeader),
+        (
+            LOG,
+            Operation::CompareAppend(Box::new(CompareAppend {
+                expected: version,
+                trim: 3,
+                header: b"trimmed".to_vec(),
+                ..CompareAppend::default()
+            })),
+        ),
+    ];
+    let requests =
+        requests.map(|(key, operation)| StoreRequest { id: RequestId(1), key, operation });
+    let outcomes: Vec<_> =
+        store.execute_all(&requests, 0).into_iter().map(|reply| reply.outcome).collect();
+    assert_eq!(outcomes[0], Outcome::Full);
+    assert_eq!(outcomes[1], good[2]);
+    assert_eq!(outcomes[2], Outcome::Stored { version: version + 1 });
+    assert!(matches!(&store.troubles[..], [Trouble::Failing(_), ..]));
+    store.connection.pragma_update(None, "max_page_count", 1_000).unwrap();
+    let more = write(&mut store, LOG, append(version + 1));
+    assert_eq!(more, Outcome::Stored { version: version + 2 });
+    assert_eq!(store.troubles.last(), Some(&Trouble::Works));
+    drop(store);
+    let Outcome::Page { entries, end: true } = page(&mut open(&scratch), 1) else { panic!() };
+    let positions: Vec<u64> = entries.iter().map(|entry| entry.position).collect();
+    let expected: Vec<u64> = (4..version + 3).chain([version + 4]).collect();
+    assert_eq!(positions, expected, "all that was acknowledged, and nothing else");
 }
