@@ -64,6 +64,8 @@ pub enum Command {
     List,
     /// Asks for the chats there are; answered by [`EventKind::Chats`].
     Chats,
+    /// Asks what became of one's newest texts; answered by [`EventKind::Sent`].
+    Sent,
 }
 
 /// A member as a person names one: by name, or by an unambiguous start of an id.
@@ -175,6 +177,8 @@ pub enum EventKind {
     },
     /// One's own request is at the relay.
     ChatAsked(Person),
+    /// The member cannot be asked for a chat now; it is asked as soon as it is seen.
+    ChatWaits(Person),
     /// A chat is secure with this member.
     ChatOpened {
         /// Who.
@@ -223,8 +227,18 @@ pub enum EventKind {
         /// Why.
         why: NotSent,
     },
-    /// The relay's store is another one than before.
+    /// The relay's store is another one than before: what it had not delivered is offered again by
+    /// those who wrote it.
     RelayRestarted,
+    /// A conversation goes on in a new session, because the one before could not.
+    Renewed {
+        /// Which.
+        conversation: Conversation,
+        /// A short code that `docs/repair.md` lists.
+        cause: &'static str,
+    },
+    /// To [`Command::Sent`]: the newest ten, oldest first.
+    Sent(Vec<Sent>),
     /// Somebody let somebody into the lobby.
     LetIn {
         /// By whom.
@@ -274,6 +288,34 @@ pub struct Message {
     pub known_kind: bool,
 }
 
+/// One of one's own texts and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Where.
+    pub conversation: Conversation,
+    /// Its id.
+    pub message: EntryId,
+    /// When it was written, milliseconds since 1970 UTC, by one's own clock.
+    pub time: u64,
+    /// As it was written.
+    pub text: String,
+    /// What became of it.
+    pub state: SentState,
+}
+
+/// What became of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentState {
+    /// It waits here: for the link, for an answer, or for a session.
+    Queued,
+    /// The relay has it.
+    AtRelay,
+    /// Its reader has it.
+    Delivered,
+    /// It will not arrive; why was told then.
+    GivenUp,
+}
+
 /// One direct chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
@@ -307,8 +349,6 @@ pub enum Ended {
     ByMe,
     /// They ended it.
     ByThem,
-    /// The relay has lost its log.
-    LostByRelay,
 }
 
 /// Why a text will not arrive.
@@ -320,12 +360,12 @@ pub enum NotSent {
     /// They declined.
     #[error("declined")]
     Declined,
+    /// The member could not be asked.
+    #[error("could not be asked")]
+    NotTaken,
     /// The relay refused it for good.
     #[error("refused by the relay: {0}")]
     Refused(Code),
-    /// The relay lost what it had not delivered.
-    #[error("lost when the relay restarted")]
-    RelayRestarted,
 }
 
 /// Something that could not be read, by cause; what is done about it follows from the cause.
@@ -423,9 +463,6 @@ pub enum CommandError {
     /// The relay refused.
     #[error("refused by the relay: {0}")]
     Refused(Code),
-    /// The member's device publishes nothing to start a chat with.
-    #[error("{0} cannot be asked for a chat now")]
-    NoKeyPackage(String),
     /// Too many requests of one's own are unanswered.
     #[error("too many of your requests are unanswered")]
     TooManyRequests,

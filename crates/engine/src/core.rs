@@ -53,6 +53,7 @@ pub(crate) enum Ask {
     PackageFor(ClientId, u16),
     Lobby(crate::lobby::LobbyAsk),
     Session(LogId, SessionAsk),
+    Trim,
     ChatLog(ClientId),
     ChatNote(ClientId, NoteKind),
 }
@@ -90,7 +91,7 @@ struct HistoryRow {
 }
 
 /// How a conversation's rows are named.
-fn conversation_name(conversation: Conversation) -> Vec<u8> {
+pub(crate) fn conversation_name(conversation: Conversation) -> Vec<u8> {
     match conversation {
         Conversation::Lobby => b"lobby".to_vec(),
         Conversation::Direct(peer) => [b"direct/".as_slice(), &peer.0].concat(),

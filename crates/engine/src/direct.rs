@@ -1,41 +1,39 @@
-//! Direct chats: what is kept of them, and what reaches them. `ask` starts one, `answer` says yes or no to one,
-//! `talk` is what is said in it, `end` is how it ends.
+//! Direct chats: what is kept of them, and what reaches them. `ask` starts one, `answer` says yes or
+//! no to one, `talk` is what is said in it, `mend` renews its session, `end` is how it ends.
 
 mod answer;
 mod ask;
 mod end;
+mod mend;
 mod talk;
 
 pub(crate) use talk::{check_text, record_own};
 
-use crate::api::{Chat as ChatLine, ChatState, CommandError, Conversation, Person, Who};
-use crate::content::{Head, Kind};
+use crate::api::{Chat as ChatLine, ChatState, CommandError, Conversation, Person, Sent, Who};
+use crate::content::Kind;
 use crate::core::Cx;
 use crate::notes::ChatRequest;
+use crate::outbox::{Outbox, Rows, Shown};
 use crate::session::{Draft, Happened, Session};
 use ask::{create_log, fetch_card};
+use mend::Mending;
 use minicbor::{Decode, Encode};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use talk::follow;
-use undertone_wire::codec::{self, Blob, List};
+use undertone_wire::codec::{self, Blob};
 use undertone_wire::frame::Entry;
 use undertone_wire::ids::{ClientId, EntryId, LogId};
 use undertone_wire::limits::MAX_INBOX_KEY;
 use undertone_wire::name::Name;
-use zeroize::Zeroizing;
 
 /// Requests of one's own that wait for an answer.
 const MAX_ASKED: usize = 10;
 /// Requests of others that wait for one's own answer.
 const MAX_INVITED: usize = 100;
-/// Texts that wait for an answer to one's request.
-const MAX_QUEUE: usize = 64;
 /// Chats kept, ended ones included.
 const MAX_CHATS: usize = 4_096;
 /// A receipt waits this long for a text of one's own, or for more to be received.
 const RECEIPT_MS: u64 = 100;
-/// Own texts whose delivery is watched for, a chat.
-const MAX_AWAITING: usize = 4_096;
 
 /// What is wanted of a member that is only known by a name yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,13 +53,14 @@ pub(crate) enum Then {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(index_only)]
 enum State {
-    /// Keys are being fetched.
+    /// One's own request is not in their inbox yet.
     #[n(0)]
     Starting,
     #[n(1)]
     Asked,
     #[n(2)]
     Invited,
+    /// Agreed; without a session one is being made.
     #[n(3)]
     Open,
     #[n(4)]
@@ -83,26 +82,37 @@ struct Row {
     number: u64,
     #[n(4)]
     log: Option<LogId>,
+    /// Of the log: 0 who made the session, 1 the other.
     #[n(5)]
     slot: u8,
     /// The text that went with one's own request.
     #[n(6)]
-    first: Option<Draft>,
-    #[n(7)]
-    queue: List<Draft, MAX_QUEUE>,
+    first: Option<EntryId>,
     /// The asker's inbox key.
-    #[n(8)]
+    #[n(7)]
     inbox: Option<Blob<MAX_INBOX_KEY>>,
+    /// They were heard since the chat was agreed on: both know of it.
+    #[n(8)]
+    heard: bool,
+}
+
+/// A request that is not in their inbox yet.
+#[derive(Debug, Clone)]
+struct Unsent {
+    inbox: Blob<MAX_INBOX_KEY>,
+    request: Box<ChatRequest>,
 }
 
 #[derive(Debug)]
 struct Chat {
     row: Row,
     session: Option<Session>,
-    /// A sealed request that is not in their inbox yet.
-    request: Option<(Blob<MAX_INBOX_KEY>, Box<ChatRequest>)>,
-    awaiting: VecDeque<(Head, EntryId)>,
+    outbox: Outbox,
+    shown: Shown,
+    request: Option<Unsent>,
     receipt_at: Option<u64>,
+    /// The session is gone and another is wanted.
+    mending: Option<Mending>,
 }
 
 impl Chat {
@@ -115,14 +125,37 @@ impl Chat {
             log: None,
             slot: 0,
             first: None,
-            queue: List::default(),
             inbox: None,
+            heard: false,
         };
-        Self::with(row, None)
+        let conversation = Conversation::Direct(peer);
+        Self::with(row, None, Outbox::new(conversation), Shown::new(conversation))
     }
 
-    fn with(row: Row, session: Option<Session>) -> Self {
-        Self { row, session, request: None, awaiting: VecDeque::new(), receipt_at: None }
+    fn with(row: Row, session: Option<Session>, outbox: Outbox, shown: Shown) -> Self {
+        Self { row, session, outbox, shown, request: None, receipt_at: None, mending: None }
+    }
+
+    fn load(cx: &Cx<'_>, row: Row, rows: &Rows) -> Option<Self> {
+        let conversation = Conversation::Direct(row.peer);
+        let outbox = Outbox::load(conversation, rows)?;
+        let shown = Shown::load(conversation, rows)?;
+        let mut row = row;
+        let mut session = row.log.and_then(|log| Session::load(cx, &log, rows));
+        match row.state {
+            State::Invited if session.is_none() => row.state = State::Closed,
+            State::Asked if session.is_none() => row.state = State::Starting,
+            State::Open => {
+                if let Some(session) = &mut session {
+                    session.refill(outbox.waiting());
+                }
+            }
+            _ => {}
+        }
+        let lost = row.state == State::Open && session.is_none();
+        let mut chat = Self::with(row, session, outbox, shown);
+        chat.mending = lost.then(|| Mending::after_a_crash(chat.row.slot));
+        Some(chat)
     }
 
     fn store(&self, cx: &mut Cx<'_>) {
@@ -137,19 +170,27 @@ impl Chat {
         Conversation::Direct(self.row.peer)
     }
 
-    fn enqueue(&mut self, draft: Draft) -> Result<(), CommandError> {
-        let mut queue = std::mem::take(&mut self.row.queue).into_vec();
-        if queue.len() >= MAX_QUEUE {
-            self.row.queue = List::new(queue).unwrap_or_default();
-            return Err(CommandError::OutboxFull);
-        }
-        queue.push(draft);
-        self.row.queue = List::new(queue).unwrap_or_default();
-        Ok(())
+    /// A card and a key package of the other are wanted, for a session that one makes.
+    fn wants_session(&self) -> bool {
+        let renews = self.row.state == State::Open && self.session.is_none();
+        self.row.state == State::Starting || renews
     }
 
-    fn take_queue(&mut self) -> Vec<Draft> {
-        std::mem::take(&mut self.row.queue).into_vec()
+    /// One has ended it, but the last entry is not in the log yet.
+    fn is_ending(&self) -> bool {
+        self.outbox.waiting().any(|draft| draft.kind == Kind::Terminate as u16)
+    }
+
+    /// Says something in the session, or when there is one again.
+    fn speak(&mut self, cx: &mut Cx<'_>, draft: Draft) -> Result<(), CommandError> {
+        self.outbox.add(cx, draft.clone()).map_err(|_| CommandError::OutboxFull)?;
+        self.receipt_at = None;
+        if self.row.state == State::Open
+            && let Some(session) = &mut self.session
+        {
+            session.say(cx, draft);
+        }
+        Ok(())
     }
 }
 
@@ -161,16 +202,12 @@ pub(crate) struct Chats {
 
 impl Chats {
     /// Loads what was stored.
-    pub(crate) fn load(cx: &Cx<'_>, rows: &BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>) -> Option<Self> {
+    pub(crate) fn load(cx: &Cx<'_>, rows: &Rows) -> Option<Self> {
         let mut chats = BTreeMap::new();
         let prefix = b"chat/".to_vec();
         for (_, value) in rows.range(prefix.clone()..).take_while(|(n, _)| n.starts_with(&prefix)) {
-            let mut row: Row = codec::decode(value).ok()?;
-            let session = row.log.and_then(|log| Session::load(cx, &log, rows));
-            if row.state == State::Starting || (session.is_none() && row.state != State::Closed) {
-                row.state = State::Closed;
-            }
-            chats.insert(row.peer, Chat::with(row, session));
+            let row: Row = codec::decode(value).ok()?;
+            chats.insert(row.peer, Chat::load(cx, row, rows)?);
         }
         Some(Self { chats })
     }
@@ -182,11 +219,11 @@ impl Chats {
     }
 
     pub(crate) fn unsent(&self) -> usize {
-        let of = |chat: &Chat| {
-            let in_session = chat.session.as_ref().map_or(0, Session::unsent);
-            in_session + chat.row.queue.iter().filter(|d| d.kind == Kind::Text as u16).count()
-        };
-        self.chats.values().map(of).sum()
+        self.chats.values().map(|chat| chat.outbox.unsent()).sum()
+    }
+
+    pub(crate) fn sent(&self) -> Vec<Sent> {
+        self.chats.values().flat_map(|chat| chat.outbox.newest()).collect()
     }
 
     pub(crate) fn lines(&self, cx: &Cx<'_>) -> Vec<ChatLine> {
@@ -216,14 +253,17 @@ impl Chats {
 
     /// Registered on a new link: what was under way goes on.
     pub(crate) fn resume(&mut self, cx: &mut Cx<'_>) {
-        let peers: Vec<_> = self.chats.keys().copied().collect();
-        for peer in peers {
-            let Some(chat) = self.chats.get_mut(&peer) else { continue };
+        for chat in self.chats.values_mut() {
             match (chat.row.state, &mut chat.session) {
-                (State::Starting, _) => fetch_card(cx, peer),
-                (State::Asked, Some(session)) if chat.request.is_none() => session.subscribe(cx),
-                (State::Asked, Some(_)) => create_log(cx, chat),
-                (State::Open, Some(session)) => session.subscribe(cx),
+                (State::Starting, _) => {
+                    chat.mending = None;
+                    fetch_card(cx, chat.row.peer);
+                }
+                (State::Asked | State::Open, Some(_)) if chat.request.is_some() => {
+                    create_log(cx, chat);
+                }
+                (State::Asked | State::Open, Some(session)) => session.subscribe(cx),
+                (State::Open, None) => mend::resume(cx, chat),
                 _ => {}
             }
         }
@@ -273,16 +313,18 @@ impl Chats {
         }
     }
 
-    /// What time brings: receipts, and entries that the relay put off.
+    /// What time brings: receipts, entries that the relay put off, sessions to renew.
     pub(crate) fn tick(&mut self, cx: &mut Cx<'_>) {
         for chat in self.chats.values_mut() {
+            mend::tick(cx, chat);
             let Some(session) = &mut chat.session else { continue };
             session.retry(cx);
             match chat.receipt_at {
                 Some(at) if at <= cx.now.mono_ms => {
                     chat.receipt_at = None;
-                    let draft = Draft::new(cx, Kind::Receipt, Vec::new());
-                    session.say(cx, draft);
+                    let receipt = Draft::new(cx, Kind::Receipt, Vec::new());
+                    session.say(cx, receipt);
+                    session.trim(cx, chat.row.slot);
                 }
                 Some(at) => cx.wake_at(at),
                 None => {}

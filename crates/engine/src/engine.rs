@@ -416,6 +416,10 @@ impl Hands<'_, '_> {
                 self.list();
                 Ok(())
             }
+            Command::Sent => {
+                self.sent();
+                Ok(())
+            }
             Command::Chats => {
                 let lines = self.chats.lines(self.cx);
                 self.cx.event(EventKind::Chats(lines));
@@ -449,13 +453,21 @@ impl Hands<'_, '_> {
         self.cx.event(EventKind::Members(members));
     }
 
+    fn sent(&mut self) {
+        /// As many as a person looks at.
+        const NEWEST: usize = 10;
+        let mut sent = self.chats.sent();
+        sent.extend(self.lobby.iter().flat_map(|lobby| lobby.sent()));
+        sent.sort_by_key(|sent| sent.time);
+        let surplus = sent.len().saturating_sub(NEWEST);
+        sent.drain(..surplus);
+        self.cx.event(EventKind::Sent(sent));
+    }
+
     /// Finds who is meant, here or at the relay, and goes on.
     fn find(&mut self, who: Who, then: Then) -> Result<(), CommandError> {
         if let Then::Talk(Some(text)) = &then {
             crate::direct::check_text(text)?;
-        }
-        if !self.cx.core.registered {
-            return Err(CommandError::NotConnected);
         }
         if let Some(me) = self.cx.me()
             && (who.0 == me.client_id.to_string() || names(&who.0, &me.name))
@@ -463,6 +475,10 @@ impl Hands<'_, '_> {
             return Err(CommandError::Yourself);
         }
         let here = self.cx.core.people.resolve(&who)?;
+        let asks = here.is_none() || then == Then::TellKey;
+        if asks && !self.cx.core.registered {
+            return Err(CommandError::NotConnected);
+        }
         let wire = match (here, ClientId::parse(&who.0)) {
             // A key is always read from the card.
             (Some(peer), _) if then == Then::TellKey => WireWho::Id(peer),
@@ -723,10 +739,7 @@ impl Hands<'_, '_> {
     ) {
         match self.answered(seq) {
             Some(Ask::Session(log, SessionAsk::Subscribe)) => {
-                self.with_session(&log, |session, cx| {
-                    session.on_subscribed(cx, at.0, at.1, at.2);
-                    Vec::new()
-                });
+                self.with_session(&log, |session, cx| session.on_subscribed(cx, at.0, at.1, at.2));
             }
             Some(Ask::Lobby(ask)) => {
                 if let Some(lobby) = self.lobby {
@@ -789,6 +802,7 @@ impl Hands<'_, '_> {
                     self.publish_packages();
                 }
             }
+            Body::ChatReset(request) => self.chats.on_reset(self.cx, note, request),
             Body::ChatDecline { log } => self.chats.on_decline(self.cx, note, log),
         }
     }
@@ -806,6 +820,7 @@ impl Hands<'_, '_> {
     }
 
     fn came(&mut self, present: &Present) {
+        self.chats.on_arrival(self.cx, &present.client_id);
         if present.client_id != self.cx.core.identity.client_id && self.cx.core.people.came(present)
         {
             self.arrival(&present.client_id);

@@ -16,6 +16,7 @@ mod identity;
 mod lobby;
 pub mod mls;
 mod notes;
+mod outbox;
 mod outer;
 mod people;
 mod roster;

@@ -5,17 +5,20 @@ mod door;
 mod entrance;
 mod hall;
 mod judge;
+mod missing;
 
-use crate::api::{CommandError, Conversation, EventKind, Trouble};
+use crate::api::{CommandError, Conversation, EventKind, Sent, Trouble};
 use crate::content::Kind;
 use crate::core::{Ask, Cx};
 use crate::notes::Ticket;
+use crate::outbox::{Outbox, Shown};
 use crate::session::{Draft, Happened, LOBBY_PSK, Session};
 use board::Board;
 use door::Door;
 use entrance::Knocking;
 use hall::{Plan, Waiting};
 use minicbor::{Decode, Encode};
+use missing::Missing;
 use std::collections::BTreeMap;
 use undertone_wire::codec;
 use undertone_wire::frame::WriterMark;
@@ -63,6 +66,9 @@ struct Row {
     #[n(3)]
     #[cbor(with = "minicbor::bytes")]
     knock: Vec<u8>,
+    /// One was a member of a session before.
+    #[n(4)]
+    been_in: bool,
 }
 
 #[derive(Debug)]
@@ -74,6 +80,10 @@ pub(crate) struct Lobby {
     board: Board,
     door: Door,
     session: Option<Session>,
+    outbox: Outbox,
+    shown: Shown,
+    /// Of a session that could not go on.
+    missing: Missing,
     /// A session of one's own that is not on the board yet.
     opening: Option<Session>,
     knocking: Option<Knocking>,
@@ -100,7 +110,11 @@ impl Lobby {
             Some(bytes) => codec::decode(bytes).ok()?,
             None => Row::default(),
         };
-        let session = row.session.and_then(|log| Session::load(cx, &log, rows));
+        let mut session = row.session.and_then(|log| Session::load(cx, &log, rows));
+        let outbox = Outbox::load(Conversation::Lobby, rows)?;
+        if let Some(session) = &mut session {
+            session.refill(outbox.waiting());
+        }
         let resumed = session.is_some();
         let door = Door { cursor: row.door, ..Door::default() };
         Some(Self {
@@ -110,6 +124,9 @@ impl Lobby {
             board: Board::default(),
             door,
             session,
+            outbox,
+            missing: Missing::default(),
+            shown: Shown::load(Conversation::Lobby, rows)?,
             opening: None,
             knocking: None,
             waiting: Vec::new(),
@@ -140,8 +157,12 @@ impl Lobby {
         Some((group.epoch(), group.members().ok()?.len()))
     }
 
+    pub(crate) fn sent(&self) -> impl Iterator<Item = Sent> {
+        self.outbox.newest()
+    }
+
     pub(crate) fn unsent(&self) -> usize {
-        self.session.as_ref().map_or(0, Session::unsent)
+        self.outbox.unsent()
     }
 
     /// Whether this one is in the lobby, and so is oneself: only then a coming is news.
@@ -173,18 +194,21 @@ impl Lobby {
     /// A text for everyone.
     pub(crate) fn say(&mut self, cx: &mut Cx<'_>, text: String) -> Result<(), CommandError> {
         crate::direct::check_text(&text)?;
-        let Some(session) = &mut self.session else { return Err(CommandError::NotJoined) };
-        if session.outbox_is_full() {
-            return Err(CommandError::OutboxFull);
+        // Who was never in does not know whom a text would reach.
+        if self.session.is_none() && !self.row.been_in {
+            return Err(CommandError::NotJoined);
         }
-        if hall::is_alone(session) {
+        if self.missing.nobody() && self.session.as_ref().is_some_and(hall::is_alone) {
             return Err(CommandError::Nobody);
         }
         let draft = Draft::new(cx, Kind::Text, text.into_bytes());
         let message = draft.id;
+        self.outbox.add(cx, draft.clone()).map_err(|_| CommandError::OutboxFull)?;
         crate::direct::record_own(cx, Conversation::Lobby, &draft);
         cx.event(EventKind::Queued { conversation: Conversation::Lobby, message });
-        session.say(cx, draft);
+        if let Some(session) = &mut self.session {
+            session.say(cx, draft);
+        }
         Ok(())
     }
 
@@ -314,6 +338,8 @@ impl Lobby {
         if let Some(session) = &mut self.session {
             session.retry(cx);
         }
+        self.hear_all(cx);
+        self.offer_due(cx);
         self.tick_entrance(cx);
         self.consider(cx);
     }
@@ -325,16 +351,11 @@ impl Lobby {
         self.resumed = false;
         self.entered = false;
         if let Some(session) = self.session.take() {
-            for draft in session.delete(cx) {
-                if draft.kind == Kind::Text as u16 {
-                    cx.news(EventKind::NotSent {
-                        conversation: Conversation::Lobby,
-                        message: draft.id,
-                        why: crate::api::NotSent::RelayRestarted,
-                    });
-                }
-            }
+            self.missing.were_in(cx, &session);
+            session.delete(cx);
         }
+        // What others are not known to have is said again in the next one.
+        self.outbox.reopen(cx);
         self.door.forget(cx, &self.keys);
         self.store(cx);
     }

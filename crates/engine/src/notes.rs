@@ -47,13 +47,16 @@ pub(crate) enum Body {
     /// Asks for a direct chat.
     #[n(1)]
     ChatRequest(#[n(0)] ChatRequest),
-    /// Declines one.
+    /// Declines one, or says that the chat has been ended.
     #[n(2)]
     ChatDecline {
         /// The log of the request.
         #[n(0)]
         log: LogId,
     },
+    /// Goes on with a chat in a new session, where the one before could not.
+    #[n(3)]
+    ChatReset(#[n(0)] ChatRequest),
 }
 
 /// Where the Welcome is, and what it leads to.

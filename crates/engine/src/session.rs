@@ -19,8 +19,6 @@ use zeroize::Zeroizing;
 
 /// Entries on their way to the relay at once: hides a round trip of 30 ms at 2,000 a second.
 const WINDOW: usize = 64;
-/// Drafts that wait: about an hour of typing; beyond it a command is refused.
-pub(crate) const MAX_OUTBOX: usize = 1_024;
 /// Rolling hashes kept to compare others' heads with: entries a slow author may lag behind.
 const MAX_WINDOW: usize = 1_024;
 
@@ -122,7 +120,8 @@ pub(crate) enum Happened {
     /// A member said something.
     Said { by: LeafIdentity, content: Content },
     /// A commit was merged.
-    Committed { by: LeafIdentity, added: Vec<LeafIdentity>, removed: Vec<LeafIdentity> },
+    /// `back`: one of those added was in the group before, with another state.
+    Committed { by: LeafIdentity, added: Vec<LeafIdentity>, removed: Vec<LeafIdentity>, back: bool },
     /// One's own content is in the log; a reader whose head covers this one has it.
     Settled(Draft, Head),
     /// The log had its last entry.
@@ -135,8 +134,11 @@ pub(crate) enum Happened {
     Gap(ClientId),
     /// The session cannot go on.
     Broken(&'static str),
-    /// The relay does not have this log any more, or an older one.
-    Lost,
+    /// The relay does not have this log any more, or less of it than it had.
+    Lost(&'static str),
+    /// This device has written what this profile knows nothing of: the profile is an old copy, or
+    /// another copy is in use. Nothing was sent.
+    Cloned,
     /// The relay refuses this content for good.
     Refused(Draft, Code),
 }
@@ -162,6 +164,10 @@ pub(crate) struct Session {
     previous: BTreeMap<ClientId, Hash>,
     own_previous: Hash,
     accepted_previous: Hash,
+    /// Nothing is said yet: those who are to hear it are not all here.
+    pub(crate) held: bool,
+    /// The relay was told that entries up to here are not needed.
+    trimmed: u64,
 }
 
 impl std::fmt::Debug for Session {
@@ -240,6 +246,8 @@ impl Session {
             previous: BTreeMap::new(),
             own_previous: row.accepted_previous,
             accepted_previous: row.accepted_previous,
+            held: false,
+            trimmed: 0,
         })
     }
 
@@ -284,8 +292,8 @@ impl Session {
         cx.put(&row_name(&self.log), &row);
     }
 
-    /// Deletes the group's keys and all that was stored. What was never sent comes back.
-    pub(crate) fn delete(self, cx: &mut Cx<'_>) -> Vec<Draft> {
+    /// Deletes the group's keys and all that was stored.
+    pub(crate) fn delete(self, cx: &mut Cx<'_>) {
         cx.delete(&row_name(&self.log));
         for outgoing in &self.in_flight {
             cx.delete(&out_name(&self.log, outgoing.number));
@@ -296,11 +304,15 @@ impl Session {
         if self.reading != Reading::Off && cx.core.registered {
             cx.send(Request::Unsubscribe { log: self.log });
         }
-        let drafts = self.in_flight.into_iter().filter_map(|outgoing| outgoing.draft);
-        let drafts = drafts.chain(self.outbox).collect();
         // Deleting fails only where the group is not stored, which is what is wanted.
         let _ = self.group.delete(&cx.core.provider);
-        drafts
+    }
+
+    /// After loading: what is to be said and not on its way yet, in order.
+    pub(crate) fn refill<'a>(&mut self, waiting: impl Iterator<Item = &'a Draft>) {
+        let sent: BTreeSet<_> =
+            self.in_flight.iter().filter_map(|out| out.draft.as_ref().map(|d| d.id)).collect();
+        self.outbox = waiting.filter(|draft| !sent.contains(&draft.id)).cloned().collect();
     }
 
     pub(crate) fn token(&self) -> &Token {

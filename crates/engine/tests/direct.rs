@@ -145,23 +145,6 @@ fn chats_go_on_after_both_were_restarted() {
 }
 
 #[test]
-fn a_restart_of_the_relay_ends_direct_chats_and_says_so() {
-    let mut world = open(6);
-    world.restart_relay();
-    world.run_for(30_000);
-    for at in 0..2 {
-        assert!(
-            world.has(at, |k| matches!(k, EventKind::ChatEnded { why: Ended::LostByRelay, .. })),
-            "client {at}"
-        );
-        world.clients[at].events.clear();
-    }
-    world.msg(0, "Bob", "anew");
-    world.run();
-    assert_eq!(world.texts(1), ["[private] Alice: anew"]);
-}
-
-#[test]
 fn f26_an_unknown_member_and_oneself_are_errors() {
     let mut world = pair(7);
     world.msg(0, "Nobody", "hello?");

@@ -13,7 +13,7 @@ use std::sync::Arc;
 const OVERHEAD: usize = 128;
 
 /// Everything is gone when it is dropped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct MemoryStore {
     records: BTreeMap<StoreKey, Record>,
     shares: BTreeMap<Account, Share>,
@@ -28,7 +28,7 @@ impl Default for MemoryStore {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Record {
     version: u64,
     header: Arc<[u8]>,

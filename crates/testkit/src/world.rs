@@ -21,8 +21,8 @@ use undertone_wire::lobby::LobbySecret;
 use undertone_wire::name::Name;
 use undertone_wire::time::Now;
 
-/// A store as the server has it: the registry outlives a restart, the rest does not.
-#[derive(Default)]
+/// A store as a stateless server has it: the registry outlives a restart, the rest does not.
+#[derive(Default, Clone)]
 struct Stores {
     registry: MemoryStore,
     rest: MemoryStore,
@@ -40,6 +40,9 @@ impl Store for Stores {
 /// Sealed rows by their keys.
 pub type Rows = Vec<([u8; 32], Vec<u8>)>;
 
+/// What a client has on its disk: table and key, and the sealed value.
+pub type Disk = BTreeMap<(u8, [u8; 32]), Vec<u8>>;
+
 /// Looks at what a client is about to get; false: it gets nothing.
 pub type Tamper = Box<dyn FnMut(usize, &mut Reply) -> bool>;
 
@@ -54,6 +57,7 @@ pub struct World {
     pub seen: Vec<Seen>,
     relay_key: LinkKey,
     relay_wake: Option<u64>,
+    incarnation: Incarnation,
     pub link: String,
     /// Looks at, changes or drops what the relay sends.
     pub tamper: Option<Tamper>,
@@ -62,7 +66,7 @@ pub struct World {
 pub struct Client {
     pub name: String,
     pub engine: Engine,
-    rows: BTreeMap<(u8, [u8; 32]), Vec<u8>>,
+    rows: Disk,
     seal: SealKey,
     conn: Option<ConnId>,
     to_relay: VecDeque<Vec<u8>>,
@@ -82,7 +86,8 @@ impl World {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let relay_key = LinkKey(bytes(&mut rng));
         let link = invite(&mut rng, relay_key, None).to_link();
-        let relay = relay(&mut rng, relay_key, limits);
+        let incarnation = Incarnation(bytes(&mut rng));
+        let relay = relay(&mut rng, relay_key, incarnation, limits);
         Self {
             relay,
             stores: Stores::default(),
@@ -93,6 +98,7 @@ impl World {
             seen: Vec::new(),
             relay_key,
             relay_wake: None,
+            incarnation,
             link,
             tamper: None,
         }
@@ -187,16 +193,63 @@ impl World {
         client.wake_at = None;
     }
 
-    /// The relay's process ends and starts again: its registry is there, its logs are not.
+    /// The relay's process ends and starts again, and its store was lost: its registry is there,
+    /// its logs are not. Everyone connects.
     pub fn restart_relay(&mut self) {
-        for at in 0..self.clients.len() {
-            self.disconnect(at);
+        self.stop_relay();
+        self.lose_store();
+        let all: Vec<_> = (0..self.clients.len()).collect();
+        self.start_relay(&all);
+    }
+
+    /// The relay's process ends; says who was connected.
+    pub fn stop_relay(&mut self) -> Vec<usize> {
+        let online = (0..self.clients.len()).filter(|at| self.clients[*at].conn.is_some());
+        let online: Vec<_> = online.collect();
+        for at in &online {
+            self.disconnect(*at);
         }
+        online
+    }
+
+    /// Everything but the registry goes; the relay knows that it is another store.
+    pub fn lose_store(&mut self) {
         self.stores.rest = MemoryStore::default();
-        self.relay = relay(&mut self.rng, self.relay_key, Limits::default());
-        for at in 0..self.clients.len() {
-            self.connect(at);
+        self.incarnation = Incarnation(bytes(&mut self.rng));
+    }
+
+    /// The relay starts with the store there is, and these connect.
+    pub fn start_relay(&mut self, online: &[usize]) {
+        let limits = Limits::default();
+        self.relay = relay(&mut self.rng, self.relay_key, self.incarnation, limits);
+        for at in online {
+            self.connect(*at);
         }
+    }
+
+    /// A copy of what the relay stores, its registry left out.
+    #[must_use]
+    pub fn store_copy(&self) -> MemoryStore {
+        self.stores.rest.clone()
+    }
+
+    /// Puts a copy back, as whoever runs the relay can: between [`World::stop_relay`] and
+    /// [`World::start_relay`].
+    pub fn put_store_back(&mut self, copy: MemoryStore) {
+        self.stores.rest = copy;
+    }
+
+    /// A copy of a client's disk.
+    #[must_use]
+    pub fn profile_copy(&self, at: usize) -> Disk {
+        self.clients[at].rows.clone()
+    }
+
+    /// Puts a copy back and starts the client from it; it is not connected.
+    pub fn put_profile_back(&mut self, at: usize, copy: Disk) {
+        self.disconnect(at);
+        self.clients[at].rows = copy;
+        self.reload(at);
     }
 
     pub fn command(&mut self, at: usize, command: Command) -> u64 {
@@ -430,9 +483,14 @@ impl Client {
     }
 }
 
-fn relay(rng: &mut ChaCha20Rng, relay_key: LinkKey, limits: Limits) -> Relay {
+fn relay(
+    rng: &mut ChaCha20Rng,
+    relay_key: LinkKey,
+    incarnation: Incarnation,
+    limits: Limits,
+) -> Relay {
     let config = RelayConfig { relay_key, seed: bytes(rng), limits };
-    Relay::new(config, Incarnation(bytes(rng)))
+    Relay::new(config, incarnation)
 }
 
 fn invite(rng: &mut ChaCha20Rng, relay_key: LinkKey, inviter: Option<Inviter>) -> Invite {

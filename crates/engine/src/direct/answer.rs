@@ -1,7 +1,7 @@
 //! Being asked: a request is joined, and waits for the person.
 
 use super::ask::conversation_of;
-use super::end::{close, discard, tell_not_sent};
+use super::end::{close, discard};
 use super::{Chat, Chats, MAX_CHATS, MAX_INVITED, State};
 use crate::api::{CommandError, Ended, EventKind, Message, NotSent, Trouble};
 use crate::content::Kind;
@@ -9,10 +9,10 @@ use crate::core::{Ask, Cx, NoteKind};
 use crate::identity::LeafIdentity;
 use crate::mls::Group;
 use crate::notes::{self, Body, ChatRequest, Note};
+use crate::outbox::tell_not_sent;
 use crate::roster::{Access, Roster};
 use crate::session::{Draft, Session};
 use undertone_wire::account::AccountKey;
-use undertone_wire::codec::List;
 use undertone_wire::ids::{ClientId, LogId};
 
 impl Chats {
@@ -37,9 +37,6 @@ impl Chats {
         peer: Option<ClientId>,
     ) -> Result<(), CommandError> {
         let chat = self.invited(peer)?;
-        if !cx.core.registered {
-            return Err(CommandError::NotConnected);
-        }
         accept(cx, chat);
         Ok(())
     }
@@ -99,14 +96,22 @@ impl Chats {
     pub(crate) fn on_decline(&mut self, cx: &mut Cx<'_>, note: &Note, log: &LogId) {
         let Some(chat) = self.chats.get_mut(&note.from) else { return };
         let known = cx.core.people.contact(&note.from).is_some_and(|c| c.account == note.account);
-        if chat.row.state != State::Asked || chat.row.log != Some(*log) || !known {
+        if chat.row.log != Some(*log) || !known {
             return;
         }
-        let mut not_sent = chat.take_queue();
-        not_sent.extend(chat.row.first.take());
+        match chat.row.state {
+            State::Asked => {}
+            // One tried to go on with what they had ended.
+            State::Open => {
+                chat.outbox.reopen(cx);
+                return close(cx, chat, Ended::ByThem);
+            }
+            _ => return,
+        }
         let who = chat.person(cx);
         cx.news(EventKind::ChatDeclined(who));
-        tell_not_sent(cx, chat, &not_sent, NotSent::Declined);
+        let not_sent = chat.outbox.give_up_all(cx);
+        tell_not_sent(cx, chat.conversation(), &not_sent, NotSent::Declined);
         discard(cx, chat);
     }
 }
@@ -170,16 +175,18 @@ pub(super) fn invited(
     session: Session,
     crossing: bool,
 ) {
-    if chat.row.state == State::Open {
+    // One agreed, and they never heard of it: their asking again is the same wish.
+    let agreed = chat.row.state == State::Open && (!chat.row.heard || chat.mending.is_some());
+    if chat.row.state == State::Open && !agreed {
         close(cx, chat, Ended::ByThem);
     }
-    let mine = chat.row.first.take();
     if let Some(old) = chat.session.take() {
         old.delete(cx);
     }
-    let mut waiting = chat.take_queue();
-    waiting.splice(0..0, mine);
-    chat.row.queue = List::new(waiting).unwrap_or_default();
+    // What went with one's own request was not taken with it: it is said in this session.
+    chat.row.first = None;
+    chat.mending = None;
+    chat.outbox.reopen(cx);
     chat.request = None;
     session.store(cx);
     (chat.row.number, chat.row.log, chat.row.slot) = (request.number, Some(request.log), 1);
@@ -187,7 +194,9 @@ pub(super) fn invited(
     chat.row.inbox = Some(request.inbox.clone());
     (chat.row.state, chat.session) = (State::Invited, Some(session));
     let who = chat.person(cx);
-    if let Some(first) = &request.text {
+    if let Some(first) = &request.text
+        && chat.shown.is_new(cx, note.from, first.id)
+    {
         let message = Message {
             conversation: chat.conversation(),
             id: first.id,
@@ -200,7 +209,7 @@ pub(super) fn invited(
         cx.record(&message);
         cx.news(EventKind::Message(message));
     }
-    if crossing {
+    if crossing || agreed {
         accept(cx, chat);
     } else {
         cx.news(EventKind::ChatRequested { who, with_text: request.text.is_some() });
@@ -212,11 +221,13 @@ pub(super) fn accept(cx: &mut Cx<'_>, chat: &mut Chat) {
     chat.row.state = State::Open;
     chat.row.inbox = None;
     let response = Draft::new(cx, Kind::Response, Vec::new());
-    let waiting = chat.take_queue();
+    // An outbox that is full takes no more texts, but the answer needs no place in it: the next
+    // text says yes as well.
+    let _ = chat.outbox.add_first(cx, response);
     if let Some(session) = &mut chat.session {
-        session.subscribe(cx);
-        for draft in std::iter::once(response).chain(waiting) {
-            session.say(cx, draft);
+        session.refill(chat.outbox.waiting());
+        if cx.core.registered {
+            session.subscribe(cx);
         }
     }
     chat.store(cx);

@@ -1,16 +1,18 @@
 //! Asking for a chat: the card, a key package, the group, the request.
 
 use super::end::fail;
-use super::{Chat, Chats, State};
+use super::mend::{self, renewed};
+use super::{Chat, Chats, State, Unsent};
 use crate::api::{CommandError, EventKind, Trouble};
+use crate::content::Kind;
 use crate::core::{Ask, Cx, NoteKind};
 use crate::identity::{LeafIdentity, suites_between};
 use crate::mls::{self, Group, Plan, Suite, inspect_key_package};
 use crate::notes::{self, Body, ChatRequest, FirstText, Note};
 use crate::roster::{Access, Role, Roster, RosterLine};
-use crate::session::Session;
+use crate::session::{Draft, Session};
 use undertone_wire::account::{AccountKey, Card};
-use undertone_wire::codec::{Blob, List, Text};
+use undertone_wire::codec::{Blob, Text};
 use undertone_wire::frame::{Code, KeyPackage, Request, Who as WireWho};
 use undertone_wire::ids::{ClientId, Hash, LogId};
 use undertone_wire::limits::MAX_REQUEST_TEXT;
@@ -19,7 +21,7 @@ impl Chats {
     /// The answer to a lookup that starts a chat.
     pub(crate) fn on_card(&mut self, cx: &mut Cx<'_>, peer: ClientId, card: Option<Card>) {
         let Some(chat) = self.chats.get_mut(&peer) else { return };
-        if chat.row.state != State::Starting {
+        if !chat.wants_session() {
             return;
         }
         let card = card.filter(|card| card.client_id == peer);
@@ -50,7 +52,7 @@ impl Chats {
         package: Option<KeyPackage>,
     ) {
         let Some(chat) = self.chats.get_mut(&peer) else { return };
-        if chat.row.state != State::Starting {
+        if !chat.wants_session() {
             return;
         }
         let Some(contact) = cx.core.people.contact(&peer).cloned() else { return };
@@ -58,8 +60,7 @@ impl Chats {
             let suites = suites_between(cx.core.identity.account.kind(), &contact.account);
             let next = suites.iter().skip_while(|s| s.code() != suite).nth(1);
             if next.is_none() {
-                let name = contact.name.as_str().to_owned();
-                return fail(cx, chat, CommandError::NoKeyPackage(name));
+                return mend::wait(cx, chat);
             }
             return take_package(cx, peer, next);
         };
@@ -76,11 +77,15 @@ impl Chats {
     /// The chat's log is there; now the request may go.
     pub(crate) fn on_log_created(&mut self, cx: &mut Cx<'_>, peer: ClientId) {
         let Some(chat) = self.chats.get_mut(&peer) else { return };
-        let Some((inbox, request)) = chat.request.clone() else { return };
+        let Some(Unsent { inbox, request }) = chat.request.clone() else { return };
         if let Some(session) = &mut chat.session {
             session.subscribe(cx);
         }
-        match Note::sealed(cx, peer, &inbox, Body::ChatRequest(*request)) {
+        let body = match chat.row.state {
+            State::Open => Body::ChatReset(*request),
+            _ => Body::ChatRequest(*request),
+        };
+        match Note::sealed(cx, peer, &inbox, body) {
             Some(note) => {
                 cx.ask(Ask::ChatNote(peer, NoteKind::Request), notes::delivery(peer, note));
             }
@@ -97,16 +102,23 @@ impl Chats {
         answer: Result<(), Code>,
     ) {
         let Some(chat) = self.chats.get_mut(&peer) else { return };
-        if kind == NoteKind::Decline || chat.row.state != State::Asked {
+        if kind == NoteKind::Decline || chat.request.is_none() {
             return;
         }
-        match answer {
-            Ok(()) => {
+        match (answer, chat.row.state) {
+            (Ok(()), State::Open) => {
+                chat.request = None;
+                renewed(cx, chat);
+                if let Some(session) = &mut chat.session {
+                    session.pump(cx);
+                }
+            }
+            (Ok(()), _) => {
                 chat.request = None;
                 let who = chat.person(cx);
                 cx.event(EventKind::ChatAsked(who));
             }
-            Err(code) => fail(cx, chat, CommandError::Refused(code)),
+            (Err(code), _) => fail(cx, chat, CommandError::Refused(code)),
         }
     }
 }
@@ -147,7 +159,8 @@ pub(super) fn ask_for_chat(
         .map_err(|_| "the chat's keys could not be made")?;
     let session = Session::new(cx, log, number, group, false).map_err(|_| "epoch keys")?;
     session.store(cx);
-    let text = take_first(chat);
+    let renews = chat.row.state == State::Open;
+    let text = if renews { None } else { choose_first(chat) };
     let inbox = chat.row.inbox.take().ok_or("no inbox key")?;
     let own_inbox = cx.core.identity.inbox.public().map_err(|_| "inbox key")?;
     let request = ChatRequest {
@@ -157,22 +170,23 @@ pub(super) fn ask_for_chat(
         inbox: Blob::new(own_inbox).map_err(|_| "inbox key")?,
         text,
     };
-    chat.request = Some((inbox, Box::new(request)));
+    chat.request = Some(Unsent { inbox, request: Box::new(request) });
     (chat.row.number, chat.row.log, chat.row.slot) = (number, Some(log), 0);
-    (chat.row.state, chat.session) = (State::Asked, Some(session));
+    chat.row.state = if renews { State::Open } else { State::Asked };
+    chat.session = Some(session);
     chat.store(cx);
     Ok(())
 }
 
 /// One short text goes with the request; the rest waits for the answer.
-pub(super) fn take_first(chat: &mut Chat) -> Option<FirstText> {
-    let mut queue = chat.take_queue();
-    let fits = queue.first().is_some_and(|draft| draft.body.len() <= MAX_REQUEST_TEXT);
-    chat.row.first = fits.then(|| queue.remove(0));
-    chat.row.queue = List::new(queue).unwrap_or_default();
-    let first = chat.row.first.as_ref()?;
-    let text = String::from_utf8(first.body.clone()).ok()?;
-    Some(FirstText { id: first.id, text: Text::new(text).ok()? })
+fn choose_first(chat: &mut Chat) -> Option<FirstText> {
+    let is_text = |draft: &&Draft| draft.kind == Kind::Text as u16;
+    let first = chat.outbox.waiting().find(is_text)?;
+    let fits = first.body.len() <= MAX_REQUEST_TEXT;
+    let (id, body) = (first.id, fits.then(|| first.body.clone())?);
+    chat.row.first = Some(id);
+    let text = String::from_utf8(body).ok()?;
+    Some(FirstText { id, text: Text::new(text).ok()? })
 }
 
 pub(super) fn make_group(

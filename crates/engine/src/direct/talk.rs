@@ -3,13 +3,14 @@
 use super::answer::{accept, opened};
 use super::ask::fetch_card;
 use super::end::{called, close, ended};
-use super::{Chat, Chats, MAX_ASKED, MAX_AWAITING, RECEIPT_MS, State};
+use super::mend;
+use super::{Chat, Chats, MAX_ASKED, RECEIPT_MS, State};
 use crate::api::{CommandError, Conversation, Ended, EventKind, Message, NotSent, Trouble};
 use crate::content::{Content, Head, Kind};
 use crate::core::Cx;
 use crate::identity::LeafIdentity;
 use crate::session::{Draft, Happened};
-use undertone_wire::ids::ClientId;
+use undertone_wire::ids::{ClientId, EntryId};
 use undertone_wire::limits::MAX_TEXT;
 use undertone_wire::name::Name;
 
@@ -25,28 +26,26 @@ impl Chats {
         if peer == cx.core.identity.client_id {
             return Err(CommandError::Yourself);
         }
-        if !cx.core.registered {
-            return Err(CommandError::NotConnected);
-        }
         let draft = text.map(|text| text_draft(cx, text)).transpose()?;
         self.make_room()?;
         let asked = self.count(&[State::Starting, State::Asked]);
         let chat = self.chats.entry(peer).or_insert_with(|| Chat::new(peer, name.clone()));
+        if chat.is_ending() {
+            return Err(CommandError::ChatEnded(called(cx, &peer)));
+        }
         match chat.row.state {
-            State::Open => say(cx, chat, draft),
-            State::Invited => {
-                accept(cx, chat);
-                say(cx, chat, draft)
-            }
-            State::Starting | State::Asked => queue(cx, chat, draft),
-            State::Closed if asked >= MAX_ASKED => Err(CommandError::TooManyRequests),
+            State::Invited => accept(cx, chat),
+            State::Closed if asked >= MAX_ASKED => return Err(CommandError::TooManyRequests),
             State::Closed => {
                 chat.row.state = State::Starting;
-                queue(cx, chat, draft)?;
-                fetch_card(cx, peer);
-                Ok(())
+                if cx.core.registered {
+                    fetch_card(cx, peer);
+                }
             }
+            State::Open | State::Starting | State::Asked => {}
         }
+        chat.store(cx);
+        say(cx, chat, draft)
     }
 
     /// A text to a chat that is there: a front never starts one silently.
@@ -81,36 +80,15 @@ pub(crate) fn check_text(text: &str) -> Result<(), CommandError> {
     }
 }
 
-pub(super) fn say(
-    cx: &mut Cx<'_>,
-    chat: &mut Chat,
-    draft: Option<Draft>,
-) -> Result<(), CommandError> {
-    let conversation = chat.conversation();
-    let (Some(draft), Some(session)) = (draft, &mut chat.session) else { return Ok(()) };
-    if session.outbox_is_full() {
+fn say(cx: &mut Cx<'_>, chat: &mut Chat, draft: Option<Draft>) -> Result<(), CommandError> {
+    let Some(draft) = draft else { return Ok(()) };
+    let (conversation, message) = (chat.conversation(), draft.id);
+    if chat.outbox.is_full() {
         return Err(CommandError::OutboxFull);
     }
-    cx.event(EventKind::Queued { conversation, message: draft.id });
     record_own(cx, conversation, &draft);
-    chat.receipt_at = None;
-    session.say(cx, draft);
-    Ok(())
-}
-
-pub(super) fn queue(
-    cx: &mut Cx<'_>,
-    chat: &mut Chat,
-    draft: Option<Draft>,
-) -> Result<(), CommandError> {
-    if let Some(draft) = draft {
-        let (conversation, message) = (chat.conversation(), draft.id);
-        record_own(cx, conversation, &draft);
-        chat.enqueue(draft)?;
-        cx.event(EventKind::Queued { conversation, message });
-    }
-    chat.store(cx);
-    Ok(())
+    cx.event(EventKind::Queued { conversation, message });
+    chat.speak(cx, draft)
 }
 
 /// Own texts enter the history when they are written.
@@ -133,13 +111,15 @@ pub(super) fn follow(cx: &mut Cx<'_>, chat: &mut Chat, happened: Happened) {
         Happened::Said { by, content } => said(cx, chat, &by, &content),
         Happened::Settled(draft, head) => settled(cx, chat, &draft, head),
         Happened::Ended => ended(cx, chat),
-        Happened::Lost => close(cx, chat, Ended::LostByRelay),
+        Happened::Lost(cause) | Happened::Broken(cause) => mend::lost(cx, chat, cause),
+        Happened::Cloned => mend::lost(cx, chat, "old-copy"),
         Happened::Refused(draft, code) => {
             let (conversation, message) = (chat.conversation(), draft.id);
+            chat.outbox.give_up(cx, &message);
             let why = NotSent::Refused(code);
             cx.news(EventKind::NotSent { conversation, message, why });
         }
-        Happened::Trouble(cause) | Happened::Broken(cause) => {
+        Happened::Trouble(cause) => {
             let place = place(chat);
             cx.trouble(Trouble::Unreadable { place, cause });
         }
@@ -151,76 +131,67 @@ pub(super) fn follow(cx: &mut Cx<'_>, chat: &mut Chat, happened: Happened) {
     }
 }
 
-pub(super) fn place(chat: &Chat) -> String {
+fn place(chat: &Chat) -> String {
     format!("the chat with {}", chat.row.name.as_str())
 }
 
-pub(super) fn settled(cx: &mut Cx<'_>, chat: &mut Chat, draft: &Draft, head: Head) {
+fn settled(cx: &mut Cx<'_>, chat: &mut Chat, draft: &Draft, head: Head) {
+    chat.outbox.settled(cx, &draft.id, head);
     if draft.kind == Kind::Terminate as u16 {
         return close(cx, chat, Ended::ByMe);
     }
     if draft.kind == Kind::Text as u16 {
         let (conversation, message) = (chat.conversation(), draft.id);
-        chat.awaiting.push_back((head, draft.id));
-        if chat.awaiting.len() > MAX_AWAITING {
-            chat.awaiting.pop_front();
-        }
         cx.news(EventKind::AtRelay { conversation, message });
     }
 }
 
-pub(super) fn said(cx: &mut Cx<'_>, chat: &mut Chat, by: &LeafIdentity, content: &Content) {
+fn said(cx: &mut Cx<'_>, chat: &mut Chat, by: &LeafIdentity, content: &Content) {
     if by.client_id != chat.row.peer {
         let place = place(chat);
         return cx.trouble(Trouble::Unreadable { place, cause: "stranger" });
     }
-    let answered = Kind::of(content.kind) == Some(Kind::Response) && chat.row.state == State::Asked;
-    if answered {
+    let kind = Kind::of(content.kind);
+    if chat.row.state == State::Asked && kind == Some(Kind::Response) {
         answered_yes(cx, chat);
     }
     if chat.row.state != State::Open {
         return;
     }
-    delivered(cx, chat, &content.head, answered);
-    match Kind::of(content.kind) {
-        Some(Kind::Text) | None => text(cx, chat, content),
-        Some(_) => {}
+    if !chat.row.heard {
+        chat.row.heard = true;
+        chat.store(cx);
+    }
+    let messages = chat.outbox.covered(cx, &content.head);
+    tell_delivered(cx, chat, messages);
+    if matches!(kind, Some(Kind::Text) | None) {
+        text(cx, chat, by.client_id, content);
     }
 }
 
 /// They accepted: what waited is sent.
-pub(super) fn answered_yes(cx: &mut Cx<'_>, chat: &mut Chat) {
+fn answered_yes(cx: &mut Cx<'_>, chat: &mut Chat) {
     chat.row.state = State::Open;
-    let waiting = chat.take_queue();
     opened(cx, chat);
+    if let Some(first) = chat.row.first.take() {
+        chat.outbox.delivered(cx, &first);
+        tell_delivered(cx, chat, vec![first]);
+    }
     if let Some(session) = &mut chat.session {
-        for draft in waiting {
-            session.say(cx, draft);
-        }
+        session.refill(chat.outbox.waiting());
+        session.pump(cx);
     }
     chat.store(cx);
 }
 
-pub(super) fn delivered(cx: &mut Cx<'_>, chat: &mut Chat, head: &Head, answered: bool) {
-    let mut messages = Vec::new();
-    if answered {
-        messages.extend(chat.row.first.take().map(|draft| draft.id));
-        chat.store(cx);
-    }
-    while let Some((own, id)) = chat.awaiting.front() {
-        if own.epoch > head.epoch || (own.epoch == head.epoch && own.count > head.count) {
-            break;
-        }
-        messages.push(*id);
-        chat.awaiting.pop_front();
-    }
+fn tell_delivered(cx: &mut Cx<'_>, chat: &Chat, messages: Vec<EntryId>) {
     if !messages.is_empty() {
         let who = chat.person(cx);
         cx.news(EventKind::Delivered { who, messages });
     }
 }
 
-pub(super) fn text(cx: &mut Cx<'_>, chat: &mut Chat, content: &Content) {
+fn text(cx: &mut Cx<'_>, chat: &mut Chat, by: ClientId, content: &Content) {
     let known_kind = Kind::of(content.kind).is_some();
     let text =
         if known_kind { String::from_utf8(content.body.clone()).ok() } else { Some(String::new()) };
@@ -228,6 +199,11 @@ pub(super) fn text(cx: &mut Cx<'_>, chat: &mut Chat, content: &Content) {
         let place = place(chat);
         return cx.trouble(Trouble::Unreadable { place, cause: "text" });
     };
+    let at = *chat.receipt_at.get_or_insert(cx.now.after(RECEIPT_MS));
+    cx.wake_at(at);
+    if !chat.shown.is_new(cx, by, content.id) {
+        return;
+    }
     let message = Message {
         conversation: chat.conversation(),
         id: content.id,
@@ -239,7 +215,4 @@ pub(super) fn text(cx: &mut Cx<'_>, chat: &mut Chat, content: &Content) {
     };
     cx.record(&message);
     cx.news(EventKind::Message(message));
-    let due = cx.now.after(RECEIPT_MS);
-    let at = *chat.receipt_at.get_or_insert(due);
-    cx.wake_at(at);
 }

@@ -218,8 +218,10 @@ impl Lobby {
         self.board.newest =
             Some(Record::sign(cx, &self.keys.conversation_id, session.number, session.log));
         session.store(cx);
+        session.refill(self.outbox.waiting());
         session.subscribe(cx);
         self.session = Some(session);
+        self.hold();
         self.store(cx);
         self.subscribe_door(cx);
     }

@@ -269,8 +269,11 @@ impl Lobby {
         let Ok(mut session) = joined else {
             return cx.trouble(Trouble::SessionLost { place: PLACE.to_owned(), cause: "welcome" });
         };
-        session.on_subscribed(cx, incarnation, after, writer);
+        // Nothing can disagree with a session that starts here.
+        let _ = session.on_subscribed(cx, incarnation, after, writer);
+        session.refill(self.outbox.waiting());
         self.session = Some(session);
+        self.hold();
         self.row.known = ticket.number;
         self.row.knock = Vec::new();
         self.door.forget(cx, &self.keys);

@@ -233,20 +233,22 @@ impl Lobby {
     fn follow_one(&mut self, cx: &mut Cx<'_>, event: Happened) {
         match event {
             Happened::AtHead => self.at_head(cx),
-            Happened::Said { by, content } => said(cx, &by, &content),
-            Happened::Committed { by, added, removed } => {
-                self.committed(cx, &by, &added, &removed);
+            Happened::Said { by, content } => self.said(cx, &by, &content),
+            Happened::Committed { by, added, removed, back } => {
+                self.committed(cx, &by, &added, &removed, back);
             }
-            Happened::Settled(draft, _) if draft.kind == Kind::Text as u16 => {
+            Happened::Settled(draft, head) if draft.kind == Kind::Text as u16 => {
+                self.outbox.settled(cx, &draft.id, head);
                 let conversation = Conversation::Lobby;
                 cx.news(EventKind::AtRelay { conversation, message: draft.id });
             }
             Happened::Settled(..) => {}
-            Happened::Refused(draft, code) => cx.news(EventKind::NotSent {
-                conversation: Conversation::Lobby,
-                message: draft.id,
-                why: NotSent::Refused(code),
-            }),
+            Happened::Refused(draft, code) => {
+                let (conversation, message) = (Conversation::Lobby, draft.id);
+                self.outbox.give_up(cx, &message);
+                let why = NotSent::Refused(code);
+                cx.news(EventKind::NotSent { conversation, message, why });
+            }
             Happened::Trouble(cause) => {
                 cx.trouble(Trouble::Unreadable { place: PLACE.to_owned(), cause });
                 if cause == "commit-refused" {
@@ -259,10 +261,11 @@ impl Lobby {
                 cx.trouble(Trouble::Gap { name });
             }
             Happened::Broken(cause) => self.broken(cx, cause),
+            Happened::Cloned => self.broken(cx, "old-copy"),
             Happened::Ended => self.broken(cx, "ended"),
             // The relay has no such log any more: whoever sees it opens the next session, and the
             // board lets one of them win.
-            Happened::Lost => {
+            Happened::Lost(_) => {
                 self.abandon(cx);
                 if self.board.at_head {
                     self.open_next(cx);
@@ -281,9 +284,14 @@ impl Lobby {
     }
 
     fn at_head(&mut self, cx: &mut Cx<'_>) {
+        if !self.row.been_in {
+            self.row.been_in = true;
+            self.store(cx);
+        }
         let others = cx.core.people.online().count();
         let others = u32::try_from(others).unwrap_or(u32::MAX);
         self.subscribe_door(cx);
+        self.hear_all(cx);
         if !self.entered {
             self.entered = true;
             let (open, resumed) = (self.open, self.resumed);
@@ -313,10 +321,13 @@ impl Lobby {
         by: &LeafIdentity,
         added: &[LeafIdentity],
         removed: &[LeafIdentity],
+        back: bool,
     ) {
         self.pace.committed(cx.now.mono_ms);
         self.plan = None;
         let came: HashSet<_> = added.iter().map(|leaf| leaf.client_id).collect();
+        self.hear_all(cx);
+        self.offer_again(cx, &came, back);
         self.waiting.retain(|waiting| !came.contains(&waiting.leaf.client_id));
         if self.entered {
             for leaf in added {
@@ -342,30 +353,35 @@ fn place_in_line(cx: &Cx<'_>, group: &Group) -> u64 {
     before.filter(|(_, leaf)| cx.core.people.is_online(&leaf.client_id)).count() as u64
 }
 
-fn said(cx: &mut Cx<'_>, by: &LeafIdentity, content: &Content) {
-    if !cx.meet(by.client_id, &by.name, &by.account) {
-        return;
+impl Lobby {
+    fn said(&mut self, cx: &mut Cx<'_>, by: &LeafIdentity, content: &Content) {
+        if !cx.meet(by.client_id, &by.name, &by.account) {
+            return;
+        }
+        let kind = Kind::of(content.kind);
+        if !matches!(kind, Some(Kind::Text) | None) {
+            return;
+        }
+        let text = match kind {
+            Some(_) => String::from_utf8(content.body.clone()).ok(),
+            None => Some(String::new()),
+        };
+        let Some(text) = text.filter(|text| text.len() <= MAX_TEXT) else {
+            return cx.trouble(Trouble::Unreadable { place: PLACE.to_owned(), cause: "text" });
+        };
+        if !self.shown.is_new(cx, by.client_id, content.id) {
+            return;
+        }
+        let message = Message {
+            conversation: Conversation::Lobby,
+            id: content.id,
+            from: cx.person(&by.client_id, &by.name),
+            own: false,
+            time: content.time,
+            text,
+            known_kind: kind.is_some(),
+        };
+        cx.record(&message);
+        cx.news(EventKind::Message(message));
     }
-    let kind = Kind::of(content.kind);
-    if !matches!(kind, Some(Kind::Text) | None) {
-        return;
-    }
-    let text = match kind {
-        Some(_) => String::from_utf8(content.body.clone()).ok(),
-        None => Some(String::new()),
-    };
-    let Some(text) = text.filter(|text| text.len() <= MAX_TEXT) else {
-        return cx.trouble(Trouble::Unreadable { place: PLACE.to_owned(), cause: "text" });
-    };
-    let message = Message {
-        conversation: Conversation::Lobby,
-        id: content.id,
-        from: cx.person(&by.client_id, &by.name),
-        own: false,
-        time: content.time,
-        text,
-        known_kind: kind.is_some(),
-    };
-    cx.record(&message);
-    cx.news(EventKind::Message(message));
 }

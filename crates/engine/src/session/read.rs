@@ -22,8 +22,8 @@ impl Session {
     pub(crate) fn on_subscribe_refused(&mut self, code: Code) -> Vec<Happened> {
         self.reading = Reading::Off;
         match code {
-            Code::Absent => vec![Happened::Lost],
-            Code::WentBack => vec![Happened::Broken("went-back")],
+            Code::Absent => vec![Happened::Lost("absent")],
+            Code::WentBack => vec![Happened::Lost("went-back")],
             Code::Expired => vec![Happened::Broken("expired")],
             Code::TokenUnknown => vec![Happened::Broken("token-unknown")],
             _ => vec![Happened::Trouble("subscription-refused")],
@@ -42,15 +42,39 @@ impl Session {
         incarnation: Incarnation,
         after: u64,
         writer: Option<WriterMark>,
-    ) {
+    ) -> Vec<Happened> {
+        // A member that just came in takes its numbers from the relay: an earlier self may have
+        // written here. Afterwards the two must agree.
+        let fresh = self.cursor.is_none();
+        let at_relay = writer.as_ref().map_or(0, |mark| mark.number);
+        if !fresh && let Some(cause) = self.disagrees(at_relay, writer.as_ref()) {
+            self.reading = Reading::Off;
+            return vec![cause];
+        }
         self.reading = Reading::CatchingUp;
         self.incarnation = Some(incarnation);
         let cursor = Cursor { incarnation, position: after, hash: ZERO };
         self.cursor = Some(self.cursor.unwrap_or(cursor));
-        if self.in_flight.is_empty() {
-            self.next_number = writer.map_or(1, |mark| mark.number.saturating_add(1));
+        if fresh {
+            self.next_number = at_relay.saturating_add(1);
         }
         self.store(cx);
+        Vec::new()
+    }
+
+    /// What the relay last took from this device, against what this profile knows that it sent and
+    /// that was taken.
+    fn disagrees(&self, at_relay: u64, writer: Option<&WriterMark>) -> Option<Happened> {
+        let first = self.in_flight.front().map_or(self.next_number, |out| out.number);
+        if at_relay >= self.next_number {
+            return Some(Happened::Cloned);
+        }
+        if at_relay.saturating_add(1) < first {
+            return Some(Happened::Lost("writer-went-back"));
+        }
+        let sent = self.in_flight.iter().find(|out| out.number == at_relay)?;
+        let same = writer.is_some_and(|mark| mark.hash == sent.hash());
+        (!same).then_some(Happened::Cloned)
     }
 
     /// Everything there was has been read on this connection.
@@ -97,14 +121,23 @@ impl Session {
         self.window = VecDeque::from([self.head.hash]);
         self.staged = None;
         self.adding.clear();
+        // Who comes in anew begins a new chain.
+        for leaf in &added {
+            if self.previous.remove(&leaf.client_id).is_some() {
+                cx.delete(&chain_name(&self.log, Some(&leaf.client_id)));
+            }
+        }
         cx.send(Request::Advance { log: self.log, token: self.keys.token.clone() });
         self.take_back(cx);
         self.pump(cx);
         let after: BTreeSet<_> = self.leaves().iter().map(|leaf| leaf.client_id).collect();
+        let back = added
+            .iter()
+            .any(|leaf| before.iter().any(|old| old.client_id == leaf.client_id));
         let gone = before.into_iter().filter(|leaf| !after.contains(&leaf.client_id));
         let removed = gone.collect();
         let Some(by) = by else { return vec![Happened::Broken("committer-unknown")] };
-        vec![Happened::Committed { by, added, removed }]
+        vec![Happened::Committed { by, added, removed, back }]
     }
 
     /// One entry of the stream.
@@ -164,7 +197,7 @@ impl Session {
                 self.judge_commit(cx, entry.kind, *received, judge)
             }
             Ok(_) => refuse("wrong-kind"),
-            Err(mls::Error::Own) => refuse("own-entry-unknown"),
+            Err(mls::Error::Own) => vec![Happened::Cloned],
             Err(mls::Error::PskAbsent | mls::Error::PskUnknown) => refuse("no-lobby-key"),
             Err(_) => refuse("mls"),
         }

@@ -3,26 +3,32 @@
 use super::*;
 
 impl Session {
-    /// Texts that are not in the log yet.
-    pub(crate) fn unsent(&self) -> usize {
-        let drafts = self.in_flight.iter().filter_map(|outgoing| outgoing.draft.as_ref());
-        drafts.chain(&self.outbox).filter(|draft| draft.kind == Kind::Text as u16).count()
-    }
-
-    pub(crate) fn outbox_is_full(&self) -> bool {
-        self.outbox.len() >= MAX_OUTBOX
-    }
-
     /// Takes something to say and sends it as soon as that is right.
     pub(crate) fn say(&mut self, cx: &mut Cx<'_>, draft: Draft) {
         self.outbox.push_back(draft);
         self.pump(cx);
     }
 
+    /// Says none of what waits.
+    pub(crate) fn empty(&mut self) {
+        self.outbox.clear();
+    }
+
+    /// Tells the relay that one needs nothing of what was read: both slots' word lets it go.
+    pub(crate) fn trim(&mut self, cx: &mut Cx<'_>, slot: u8) {
+        let Some(cursor) = self.cursor else { return };
+        if self.reading != Reading::AtHead || cursor.position <= self.trimmed {
+            return;
+        }
+        self.trimmed = cursor.position;
+        let (log, token, position) = (self.log, self.keys.token.clone(), cursor.position);
+        cx.ask(Ask::Trim, |seq| Request::Trim { seq, log, token, slot, position });
+    }
+
     /// Encrypts and sends what waits, if everything before was read.
-    pub(super) fn pump(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn pump(&mut self, cx: &mut Cx<'_>) {
         let commit_in_flight = self.in_flight.iter().any(|outgoing| outgoing.draft.is_none());
-        if self.reading != Reading::AtHead || commit_in_flight {
+        if self.reading != Reading::AtHead || commit_in_flight || self.held {
             return;
         }
         while self.in_flight.len() < WINDOW {
@@ -119,6 +125,7 @@ impl Session {
             }
         }
         self.own_previous = self.accepted_previous;
+        self.store(cx);
     }
 
     /// Makes a commit and keeps it until [`Session::launch`]; gives the Welcome and the next
@@ -228,33 +235,22 @@ impl Session {
     ) -> Vec<Happened> {
         let Some(number) = self.sent.remove(&seq) else { return Vec::new() };
         match code {
-            Code::Absent => vec![Happened::Lost],
+            Code::Absent => vec![Happened::Lost("absent")],
             // The commit that ended the epoch is on its way to us, or is here already.
             Code::Stale | Code::Follows => Vec::new(),
-            Code::OutOfOrder => {
-                self.renumber(cx, detail);
-                Vec::new()
-            }
+            // More than this profile ever sent; anything less is settled by reading on.
+            Code::OutOfOrder if detail > self.next_number => vec![Happened::Cloned],
+            Code::OutOfOrder => Vec::new(),
             Code::RateLimited | Code::StoreFailed => {
                 // The same bytes again, when the connection is next made or the next tick comes.
                 cx.wake_at(cx.now.after(RETRY_MS));
                 Vec::new()
             }
             Code::Ended => vec![Happened::Ended],
-            Code::TokenUnknown | Code::Conflict => vec![Happened::Broken("writer-or-token")],
+            Code::Conflict => vec![Happened::Cloned],
+            Code::TokenUnknown => vec![Happened::Broken("token-unknown")],
             _ => self.give_up(cx, number, code),
         }
-    }
-
-    /// Our number is behind what the relay has seen of this device.
-    pub(super) fn renumber(&mut self, cx: &mut Cx<'_>, next: u64) {
-        let expected = self.in_flight.front().map(|outgoing| outgoing.number);
-        if expected.is_none_or(|first| first >= next) {
-            return;
-        }
-        self.take_back(cx);
-        self.next_number = next;
-        self.pump(cx);
     }
 
     pub(super) fn give_up(&mut self, cx: &mut Cx<'_>, number: u64, code: Code) -> Vec<Happened> {

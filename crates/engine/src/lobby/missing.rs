@@ -1,0 +1,97 @@
+//! Who was in a session that could not go on: what is said again waits for those of them who are
+//! here, and is said once more to those who come later.
+
+use super::{Lobby, judge};
+use crate::core::Cx;
+use crate::session::{Reading, Session};
+use std::collections::HashSet;
+use undertone_wire::ids::ClientId;
+
+/// How long those who are online are waited for.
+const GATHER_MS: u64 = 15_000;
+
+/// What is at the relay is offered again at most this often, whoever knocks.
+const PAUSE_MS: u64 = 10_000;
+
+#[derive(Debug, Default)]
+pub(super) struct Missing {
+    members: HashSet<ClientId>,
+    /// Those who are online are waited for until then, by running time.
+    until: Option<u64>,
+    /// What is at the relay is said once more then.
+    offer_at: Option<u64>,
+    /// When that was last done.
+    offered_at: Option<u64>,
+}
+
+impl Missing {
+    /// Nobody is known to come back.
+    pub(super) fn nobody(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Notes the members of a session that is given up.
+    pub(super) fn were_in(&mut self, cx: &mut Cx<'_>, session: &Session) {
+        let me = cx.core.identity.client_id;
+        let leaves = judge::leaves(&session.group);
+        self.members.extend(leaves.iter().map(|(_, leaf)| leaf.client_id).filter(|id| *id != me));
+        self.until = None;
+    }
+}
+
+impl Lobby {
+    /// Holds back what there is to say while those who heard the session before are coming in.
+    pub(super) fn hold(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.held = !self.missing.members.is_empty();
+        }
+    }
+
+    /// Says it once they are here, or were waited for.
+    pub(super) fn hear_all(&mut self, cx: &mut Cx<'_>) {
+        let Some(session) = self.session.as_mut().filter(|s| s.held) else { return };
+        if session.reading != Reading::AtHead {
+            return;
+        }
+        let leaves = judge::leaves(&session.group);
+        let here = |id: &ClientId| leaves.iter().any(|(_, leaf)| leaf.client_id == *id);
+        self.missing.members.retain(|id| !here(id));
+        let awaited = self.missing.members.iter().any(|id| cx.core.people.is_online(id));
+        let until = *self.missing.until.get_or_insert(cx.now.after(GATHER_MS));
+        if leaves.len() <= 1 {
+            return;
+        }
+        if awaited && until > cx.now.mono_ms {
+            return cx.wake_at(until);
+        }
+        session.held = false;
+        session.pump(cx);
+    }
+
+    /// Some came in: those who had missed what was said in this session hear it from its authors.
+    /// `back`: a member that was in it already has come in anew, and lost what it had.
+    pub(super) fn offer_again(&mut self, cx: &mut Cx<'_>, came: &HashSet<ClientId>, back: bool) {
+        let late = back || self.missing.members.iter().any(|id| came.contains(id));
+        self.missing.members.retain(|id| !came.contains(id));
+        if late {
+            let now = cx.now.mono_ms;
+            let at = self.missing.offered_at.map_or(now, |at| now.max(at.saturating_add(PAUSE_MS)));
+            self.missing.offer_at.get_or_insert(at);
+            self.offer_due(cx);
+        }
+    }
+
+    /// Offers again, if that is due.
+    pub(super) fn offer_due(&mut self, cx: &mut Cx<'_>) {
+        let Some(at) = self.missing.offer_at else { return };
+        if at > cx.now.mono_ms {
+            return cx.wake_at(at);
+        }
+        let Some(session) = self.session.as_mut().filter(|session| !session.held) else { return };
+        self.missing.offer_at = None;
+        self.missing.offered_at = Some(cx.now.mono_ms);
+        self.outbox.reopen(cx);
+        session.refill(self.outbox.waiting());
+        session.pump(cx);
+    }
+}

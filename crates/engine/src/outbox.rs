@@ -1,0 +1,346 @@
+//! What one wrote, until its readers have it: it outlives restarts and the sessions it was said in.
+
+use crate::api::{Conversation, NotSent, Sent, SentState};
+use crate::content::{Head, Kind};
+use crate::core::{Cx, conversation_name};
+use crate::session::Draft;
+use minicbor::{Decode, Encode};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use undertone_wire::codec;
+use undertone_wire::ids::{ClientId, EntryId};
+use zeroize::Zeroizing;
+
+/// Texts that wait to reach the relay, a conversation: about an hour of typing; beyond it a command
+/// is refused.
+pub(crate) const MAX_WAITING: usize = 1_024;
+/// Texts that are at the relay and not known to be read by all, a conversation. Older ones count as
+/// delivered: this many are offered again where a session was lost.
+const MAX_OFFERED: usize = 256;
+/// Texts whose fate is known are kept for `/sent` until so many newer ones are.
+const MAX_SETTLED: usize = 10;
+/// Ids of an author's texts kept to tell what is offered again: what is offered, and what may have
+/// been on its way.
+const MAX_SHOWN: usize = MAX_OFFERED + 64;
+/// Authors whose ids are kept, a conversation: more than a lobby has in thirty days.
+const MAX_AUTHORS: usize = 2_048;
+
+/// All rows of a profile, by name.
+pub(crate) type Rows = BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(flat)]
+enum Fate {
+    /// Not in the log of the session there is now.
+    #[n(0)]
+    Waiting,
+    /// In the log, at this place.
+    #[n(1)]
+    AtRelay(#[n(0)] Head),
+    /// Who was to read it has it.
+    #[n(2)]
+    Delivered,
+    /// It will not arrive.
+    #[n(3)]
+    GivenUp,
+}
+
+/// One's own text, as it is stored.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(array)]
+struct Own {
+    #[n(0)]
+    draft: Draft,
+    #[n(1)]
+    fate: Fate,
+}
+
+/// The own texts of one conversation.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    conversation: Conversation,
+    own: BTreeMap<u64, Own>,
+    next: u64,
+}
+
+/// The outbox holds as much as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl Outbox {
+    pub(crate) fn new(conversation: Conversation) -> Self {
+        Self { conversation, own: BTreeMap::new(), next: 0 }
+    }
+
+    pub(crate) fn load(conversation: Conversation, rows: &Rows) -> Option<Self> {
+        let mut outbox = Self::new(conversation);
+        let prefix = prefix(b"own/", conversation);
+        for (name, value) in under(rows, &prefix) {
+            let order = u64::from_be_bytes(name.try_into().ok()?);
+            outbox.own.insert(order, codec::decode(value).ok()?);
+            outbox.next = order + 1;
+        }
+        Some(outbox)
+    }
+
+    /// Whether one more would be refused.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting().count() >= MAX_WAITING
+    }
+
+    /// Takes over something to say. It is kept until its fate is known.
+    pub(crate) fn add(&mut self, cx: &mut Cx<'_>, draft: Draft) -> Result<(), Full> {
+        if self.is_full() {
+            return Err(Full);
+        }
+        let order = self.next;
+        self.next += 1;
+        self.own.insert(order, Own { draft, fate: Fate::Waiting });
+        self.store(cx, order);
+        Ok(())
+    }
+
+    /// The same, before all that waits.
+    pub(crate) fn add_first(&mut self, cx: &mut Cx<'_>, draft: Draft) -> Result<(), Full> {
+        let waiting: Vec<_> = self.waiting().cloned().collect();
+        if waiting.len() >= MAX_WAITING {
+            return Err(Full);
+        }
+        let orders: Vec<_> = self
+            .own
+            .iter()
+            .filter(|(_, own)| own.fate == Fate::Waiting)
+            .map(|(order, _)| *order)
+            .collect();
+        for order in orders {
+            self.own.remove(&order);
+            self.store(cx, order);
+        }
+        for draft in std::iter::once(draft).chain(waiting) {
+            self.add(cx, draft)?;
+        }
+        Ok(())
+    }
+
+    /// What is in no log yet, in the order it was written.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Draft> {
+        self.own.values().filter(|own| own.fate == Fate::Waiting).map(|own| &own.draft)
+    }
+
+    /// How many texts are in no log yet.
+    pub(crate) fn unsent(&self) -> usize {
+        self.waiting().filter(|draft| draft.kind == Kind::Text as u16).count()
+    }
+
+    /// It is in the log.
+    pub(crate) fn settled(&mut self, cx: &mut Cx<'_>, id: &EntryId, head: Head) {
+        self.fate(cx, id, Fate::AtRelay(head));
+        self.trim(cx);
+    }
+
+    /// It was delivered by other means.
+    pub(crate) fn delivered(&mut self, cx: &mut Cx<'_>, id: &EntryId) {
+        self.fate(cx, id, Fate::Delivered);
+    }
+
+    /// Whoever has read up to this head has these: they are delivered.
+    pub(crate) fn covered(&mut self, cx: &mut Cx<'_>, head: &Head) -> Vec<EntryId> {
+        let covers = |at: &Head| {
+            at.session == head.session
+                && (at.epoch < head.epoch || (at.epoch == head.epoch && at.count <= head.count))
+        };
+        let of = |own: &Own| match own.fate {
+            Fate::AtRelay(at) if covers(&at) => Some(own.draft.clone()),
+            _ => None,
+        };
+        let drafts: Vec<_> = self.own.values().filter_map(of).collect();
+        for draft in &drafts {
+            self.fate(cx, &draft.id, Fate::Delivered);
+        }
+        let text = |draft: &Draft| draft.kind == Kind::Text as u16;
+        drafts.into_iter().filter(text).map(|draft| draft.id).collect()
+    }
+
+    /// The session they were said in is gone: what is not known to be read is said again.
+    pub(crate) fn reopen(&mut self, cx: &mut Cx<'_>) {
+        let at_relay: Vec<_> = self
+            .own
+            .iter()
+            .filter(|(_, own)| matches!(own.fate, Fate::AtRelay(_)))
+            .map(|(order, own)| (*order, own.draft.kind == Kind::Text as u16))
+            .collect();
+        for (order, text) in at_relay {
+            if let Some(own) = self.own.get_mut(&order) {
+                own.fate = if text { Fate::Waiting } else { Fate::Delivered };
+                self.store(cx, order);
+            }
+        }
+        self.trim(cx);
+    }
+
+    /// It will not arrive.
+    pub(crate) fn give_up(&mut self, cx: &mut Cx<'_>, id: &EntryId) {
+        self.fate(cx, id, Fate::GivenUp);
+    }
+
+    /// None of what waits will arrive; says which texts.
+    pub(crate) fn give_up_all(&mut self, cx: &mut Cx<'_>) -> Vec<EntryId> {
+        let waiting: Vec<_> = self.waiting().cloned().collect();
+        for draft in &waiting {
+            self.fate(cx, &draft.id, Fate::GivenUp);
+        }
+        let text = |draft: &Draft| draft.kind == Kind::Text as u16;
+        waiting.into_iter().filter(text).map(|draft| draft.id).collect()
+    }
+
+    /// The newest texts and what became of them, oldest first.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = Sent> {
+        let texts = self.own.values().filter(|own| own.draft.kind == Kind::Text as u16);
+        let skip = texts.clone().count().saturating_sub(MAX_SETTLED);
+        texts.skip(skip).map(|own| Sent {
+            conversation: self.conversation,
+            message: own.draft.id,
+            time: own.draft.time,
+            text: String::from_utf8_lossy(&own.draft.body).into_owned(),
+            state: match own.fate {
+                Fate::Waiting => SentState::Queued,
+                Fate::AtRelay(_) => SentState::AtRelay,
+                Fate::Delivered => SentState::Delivered,
+                Fate::GivenUp => SentState::GivenUp,
+            },
+        })
+    }
+
+    fn fate(&mut self, cx: &mut Cx<'_>, id: &EntryId, fate: Fate) {
+        let found = self.own.iter_mut().rev().find(|(_, own)| own.draft.id == *id);
+        let Some((order, own)) = found else { return };
+        let order = *order;
+        own.fate = fate;
+        self.store(cx, order);
+        self.trim(cx);
+    }
+
+    fn store(&self, cx: &mut Cx<'_>, order: u64) {
+        let name = self.row(order);
+        match self.own.get(&order) {
+            Some(own) => cx.put(&name, own),
+            None => cx.delete(&name),
+        }
+    }
+
+    fn row(&self, order: u64) -> Vec<u8> {
+        [prefix(b"own/", self.conversation).as_slice(), &order.to_be_bytes()].concat()
+    }
+
+    /// Forgets what is over and older than the newest, and holds what is at the relay to its bound.
+    fn trim(&mut self, cx: &mut Cx<'_>) {
+        let offered = |own: &Own| matches!(own.fate, Fate::AtRelay(_));
+        let over = |own: &Own| matches!(own.fate, Fate::Delivered | Fate::GivenUp);
+        let surplus = |held: &dyn Fn(&Own) -> bool, most: usize| -> Vec<u64> {
+            let orders: Vec<_> =
+                self.own.iter().filter(|(_, own)| held(own)).map(|(order, _)| *order).collect();
+            orders.iter().take(orders.len().saturating_sub(most)).copied().collect()
+        };
+        let mut gone = surplus(&offered, MAX_OFFERED);
+        gone.extend(surplus(&over, MAX_SETTLED));
+        for order in gone {
+            self.own.remove(&order);
+            self.store(cx, order);
+        }
+    }
+}
+
+/// Tells that these will not arrive.
+pub(crate) fn tell_not_sent(
+    cx: &mut Cx<'_>,
+    conversation: Conversation,
+    messages: &[EntryId],
+    why: NotSent,
+) {
+    for message in messages {
+        let message = *message;
+        cx.news(crate::api::EventKind::NotSent { conversation, message, why });
+    }
+}
+
+/// Ids of others' texts that were shown: what is offered again is shown once.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    conversation: Conversation,
+    authors: BTreeMap<ClientId, Ring>,
+    known: HashSet<(ClientId, EntryId)>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    ids: VecDeque<EntryId>,
+    next: u64,
+}
+
+impl Shown {
+    pub(crate) fn new(conversation: Conversation) -> Self {
+        Self { conversation, authors: BTreeMap::new(), known: HashSet::new() }
+    }
+
+    pub(crate) fn load(conversation: Conversation, rows: &Rows) -> Option<Self> {
+        let mut shown = Self::new(conversation);
+        let mut found = Vec::new();
+        for (name, value) in under(rows, &prefix(b"shown/", conversation)) {
+            let author = ClientId::from_slice(name.get(..16)?)?;
+            let (order, id): (u64, EntryId) = codec::decode(value).ok()?;
+            found.push((author, order, id));
+        }
+        found.sort_unstable_by_key(|(author, order, _)| (*author, *order));
+        for (author, order, id) in found {
+            let ring = shown.authors.entry(author).or_default();
+            ring.next = order + 1;
+            ring.ids.push_back(id);
+            shown.known.insert((author, id));
+        }
+        Some(shown)
+    }
+
+    /// Notes a text of an author. False: it was shown before.
+    pub(crate) fn is_new(&mut self, cx: &mut Cx<'_>, author: ClientId, id: EntryId) -> bool {
+        if !self.known.insert((author, id)) {
+            return false;
+        }
+        if !self.authors.contains_key(&author) && self.authors.len() >= MAX_AUTHORS {
+            self.forget_one(cx);
+        }
+        let ring = self.authors.entry(author).or_default();
+        ring.ids.push_back(id);
+        if ring.ids.len() > MAX_SHOWN
+            && let Some(oldest) = ring.ids.pop_front()
+        {
+            self.known.remove(&(author, oldest));
+        }
+        let order = ring.next;
+        ring.next += 1;
+        cx.put(&row(self.conversation, &author, order), &(order, id));
+        true
+    }
+
+    fn forget_one(&mut self, cx: &mut Cx<'_>) {
+        let Some((author, ring)) = self.authors.pop_first() else { return };
+        for (back, id) in ring.ids.iter().rev().enumerate() {
+            self.known.remove(&(author, *id));
+            let order = ring.next.saturating_sub(1 + back as u64);
+            cx.delete(&row(self.conversation, &author, order));
+        }
+    }
+}
+
+fn row(conversation: Conversation, author: &ClientId, order: u64) -> Vec<u8> {
+    let slot = order % (MAX_SHOWN as u64);
+    let prefix = prefix(b"shown/", conversation);
+    [prefix.as_slice(), &author.0, &slot.to_be_bytes()].concat()
+}
+
+fn prefix(kind: &[u8], conversation: Conversation) -> Vec<u8> {
+    [kind, &conversation_name(conversation), b"/"].concat()
+}
+
+fn under<'a>(rows: &'a Rows, prefix: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    rows.range(prefix.to_vec()..)
+        .map_while(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_slice())))
+}

@@ -1,0 +1,293 @@
+//! Nothing is lost: relays that forget or go back, members that were away, old copies of profiles.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use undertone_engine::api::{Ended, SentState, Who};
+use undertone_engine::{Command, EventKind};
+use undertone_testkit::world::World;
+
+fn who(name: &str) -> Who {
+    Who(name.to_owned())
+}
+
+fn people(seed: u64, names: &[&str]) -> World {
+    let mut world = World::new(seed);
+    for name in names {
+        world.add(name);
+        world.run();
+    }
+    for client in &mut world.clients {
+        client.events.clear();
+    }
+    world
+}
+
+/// Alice and Bob in an open chat.
+fn open(seed: u64) -> World {
+    let mut world = people(seed, &["Alice", "Bob"]);
+    world.msg(0, "Bob", "hi");
+    world.run();
+    world.command(1, Command::Accept(None));
+    world.run();
+    for at in 0..2 {
+        world.texts(at);
+    }
+    world
+}
+
+fn private(from: &str, texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| format!("[private] {from}: {text}")).collect()
+}
+
+/// The two can still talk both ways.
+fn goes_on(world: &mut World, seed: u64) {
+    for at in 0..2 {
+        world.texts(at);
+    }
+    world.msg(0, "Bob", "still there?");
+    world.msg(1, "Alice", "yes");
+    world.run_for(60_000);
+    assert_eq!(world.texts(1), private("Alice", &["still there?"]), "seed {seed}");
+    assert_eq!(world.texts(0), private("Bob", &["yes"]), "seed {seed}");
+}
+
+#[test]
+fn d05_what_is_written_without_a_link_leaves_by_itself_and_survives_a_restart() {
+    let mut world = open(1);
+    world.disconnect(0);
+    for n in 0..3 {
+        world.msg(0, "Bob", &format!("text {n}"));
+    }
+    assert_eq!(world.clients[0].engine.unsent(), 3);
+    world.reload(0);
+    assert_eq!(world.clients[0].engine.unsent(), 3);
+    world.connect(0);
+    world.run();
+    assert_eq!(world.texts(1), private("Alice", &["text 0", "text 1", "text 2"]));
+    assert_eq!(world.clients[0].engine.unsent(), 0);
+}
+
+#[test]
+fn a_restart_of_a_durable_relay_is_no_event() {
+    let mut world = open(2);
+    world.disconnect(1);
+    world.msg(0, "Bob", "while you were away");
+    world.run();
+    let online = world.stop_relay();
+    world.start_relay(&online);
+    world.connect(1);
+    world.run();
+    assert_eq!(world.texts(1), private("Alice", &["while you were away"]));
+    assert!(!world.has(0, |k| matches!(k, EventKind::Renewed { .. } | EventKind::RelayRestarted)));
+    goes_on(&mut world, 2);
+    assert_eq!(world.troubles(), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_relay_lost_its_author_offers_again() {
+    for seed in 10..40 {
+        let mut world = open(seed);
+        world.disconnect(1);
+        for n in 0..5 {
+            world.msg(0, "Bob", &format!("a{n}"));
+        }
+        world.run();
+        let online = world.stop_relay();
+        world.lose_store();
+        world.start_relay(&online);
+        world.msg(0, "Bob", "a5");
+        world.run_for(3_000);
+        world.connect(1);
+        world.msg(1, "Alice", "b0");
+        world.run_for(60_000);
+        let wanted = private("Alice", &["a0", "a1", "a2", "a3", "a4", "a5"]);
+        assert_eq!(world.texts(1), wanted, "seed {seed}");
+        assert_eq!(world.texts(0), private("Bob", &["b0"]), "seed {seed}");
+        goes_on(&mut world, seed);
+    }
+}
+
+#[test]
+fn who_did_not_make_the_session_renews_it_where_the_other_is_away() {
+    for seed in 40..60 {
+        let mut world = open(seed);
+        world.msg(1, "Alice", "b0");
+        world.run();
+        world.texts(0);
+        world.disconnect(0);
+        world.msg(1, "Alice", "b1");
+        world.run();
+        let online = world.stop_relay();
+        world.lose_store();
+        world.start_relay(&online);
+        world.run_for(120_000);
+        world.msg(1, "Alice", "b2");
+        world.run();
+        world.connect(0);
+        world.run_for(60_000);
+        assert_eq!(world.texts(0), private("Bob", &["b1", "b2"]), "seed {seed}");
+        goes_on(&mut world, seed);
+    }
+}
+
+#[test]
+fn a_relay_that_went_back_a_day_loses_nothing() {
+    for seed in 60..80 {
+        let mut world = open(seed);
+        let yesterday = world.store_copy();
+        for n in 0..3 {
+            world.msg(0, "Bob", &format!("a{n}"));
+            world.msg(1, "Alice", &format!("b{n}"));
+        }
+        world.run();
+        assert_eq!(world.texts(1), private("Alice", &["a0", "a1", "a2"]));
+        assert_eq!(world.texts(0), private("Bob", &["b0", "b1", "b2"]));
+        world.disconnect(1);
+        world.msg(0, "Bob", "a3");
+        world.run();
+        let online = world.stop_relay();
+        world.put_store_back(yesterday);
+        world.start_relay(&online);
+        world.run_for(20_000);
+        world.connect(1);
+        world.run_for(60_000);
+        assert_eq!(world.texts(1), private("Alice", &["a3"]), "seed {seed}: once, and no other twice");
+        goes_on(&mut world, seed);
+    }
+}
+
+#[test]
+fn a_chat_that_was_ended_stays_ended_although_the_other_did_not_hear_of_it() {
+    let mut world = open(80);
+    world.disconnect(1);
+    world.command(0, Command::End(who("Bob")));
+    world.run();
+    assert!(world.has(0, |k| matches!(k, EventKind::ChatEnded { why: Ended::ByMe, .. })));
+    let online = world.stop_relay();
+    world.lose_store();
+    world.start_relay(&online);
+    world.run();
+    world.msg(1, "Alice", "are you there?");
+    world.connect(1);
+    world.run_for(120_000);
+    assert!(world.has(1, |k| matches!(k, EventKind::ChatEnded { why: Ended::ByThem, .. })));
+    assert!(world.has(1, |k| matches!(k, EventKind::NotSent { .. })), "its text is told to be lost");
+    assert_eq!(world.texts(0), Vec::<String>::new());
+}
+
+#[test]
+fn a_request_whose_relay_forgot_it_is_made_again() {
+    for seed in 81..91 {
+        let mut world = people(seed, &["Alice", "Bob"]);
+        world.disconnect(1);
+        world.msg(0, "Bob", "please");
+        world.msg(0, "Bob", "and more");
+        world.run();
+        let online = world.stop_relay();
+        world.lose_store();
+        world.start_relay(&online);
+        world.run();
+        world.connect(1);
+        world.run_for(30_000);
+        assert_eq!(world.texts(1), private("Alice", &["please"]), "seed {seed}");
+        world.command(1, Command::Accept(None));
+        world.run();
+        assert_eq!(world.texts(1), private("Alice", &["and more"]), "seed {seed}");
+        assert!(world.has(0, |k| matches!(k, EventKind::Delivered { .. })), "seed {seed}");
+    }
+}
+
+#[test]
+fn an_answer_whose_relay_forgot_it_arrives_all_the_same() {
+    for seed in 91..111 {
+        let mut world = people(seed, &["Alice", "Bob"]);
+        world.msg(0, "Bob", "please");
+        world.run();
+        world.disconnect(0);
+        world.command(1, Command::Accept(None));
+        world.msg(1, "Alice", "gladly");
+        world.run();
+        let online = world.stop_relay();
+        world.lose_store();
+        world.start_relay(&online);
+        world.run();
+        world.connect(0);
+        world.run_for(60_000);
+        assert_eq!(world.texts(0), private("Bob", &["gladly"]), "seed {seed}");
+        assert_eq!(world.texts(1), private("Alice", &["please"]), "seed {seed}");
+        goes_on(&mut world, seed);
+    }
+}
+
+#[test]
+fn a09_an_old_copy_of_a_profile_is_noticed_before_it_sends() {
+    for seed in 111..131 {
+        let mut world = open(seed);
+        let copy = world.profile_copy(1);
+        world.msg(1, "Alice", "b0");
+        world.msg(0, "Bob", "a0");
+        world.run();
+        world.texts(0);
+        world.put_profile_back(1, copy);
+        world.msg(1, "Alice", "from the old copy");
+        world.connect(1);
+        world.run_for(120_000);
+        assert_eq!(world.texts(0), private("Bob", &["from the old copy"]), "seed {seed}");
+        assert!(world.has(1, |k| matches!(k, EventKind::Renewed { .. })), "seed {seed}");
+        goes_on(&mut world, seed);
+    }
+}
+
+#[test]
+fn what_became_of_ones_texts_can_be_asked() {
+    let mut world = open(140);
+    world.msg(0, "Bob", "one");
+    world.run();
+    world.disconnect(1);
+    world.msg(0, "Bob", "two");
+    world.run();
+    world.disconnect(0);
+    world.msg(0, "Bob", "three");
+    world.command(0, Command::Sent);
+    let events = &world.clients[0].events;
+    let sent = events.iter().find_map(|event| match &event.kind {
+        EventKind::Sent(sent) => Some(sent),
+        _ => None,
+    });
+    let states: Vec<_> =
+        sent.unwrap().iter().map(|sent| (sent.text.as_str(), sent.state)).collect();
+    assert_eq!(
+        states,
+        [
+            ("hi", SentState::Delivered),
+            ("one", SentState::Delivered),
+            ("two", SentState::AtRelay),
+            ("three", SentState::Queued)
+        ]
+    );
+}
+
+#[test]
+fn a_lobby_whose_relay_forgot_it_loses_no_text() {
+    for seed in 150..170 {
+        let mut world = people(seed, &["Alice", "Bob", "Carol"]);
+        for at in 0..3 {
+            world.say(at, &format!("before {at}"));
+        }
+        world.run();
+        for at in 0..3 {
+            world.texts(at);
+        }
+        world.say(0, "on its way");
+        let online = world.stop_relay();
+        world.lose_store();
+        world.say(1, "without a link");
+        world.start_relay(&online);
+        world.run_for(90_000);
+        let mut texts: Vec<_> = (0..3).map(|at| world.texts(at)).collect();
+        texts.iter_mut().for_each(|texts| texts.sort());
+        assert_eq!(texts[0], ["Bob: without a link"], "seed {seed}");
+        assert_eq!(texts[1], ["Alice: on its way"], "seed {seed}");
+        assert_eq!(texts[2], ["Alice: on its way", "Bob: without a link"], "seed {seed}");
+    }
+}
