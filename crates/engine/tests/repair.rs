@@ -151,7 +151,11 @@ fn a_relay_that_went_back_a_day_loses_nothing() {
         world.run_for(20_000);
         world.connect(1);
         world.run_for(60_000);
-        assert_eq!(world.texts(1), private("Alice", &["a3"]), "seed {seed}: once, and no other twice");
+        assert_eq!(
+            world.texts(1),
+            private("Alice", &["a3"]),
+            "seed {seed}: once, and no other twice"
+        );
         goes_on(&mut world, seed);
     }
 }
@@ -171,7 +175,10 @@ fn a_chat_that_was_ended_stays_ended_although_the_other_did_not_hear_of_it() {
     world.connect(1);
     world.run_for(120_000);
     assert!(world.has(1, |k| matches!(k, EventKind::ChatEnded { why: Ended::ByThem, .. })));
-    assert!(world.has(1, |k| matches!(k, EventKind::NotSent { .. })), "its text is told to be lost");
+    assert!(
+        world.has(1, |k| matches!(k, EventKind::NotSent { .. })),
+        "its text is told to be lost"
+    );
     assert_eq!(world.texts(0), Vec::<String>::new());
 }
 

@@ -250,7 +250,6 @@ impl View {
                 let line = match why {
                     Ended::ByMe => format!("  chat with {} ended", who.name),
                     Ended::ByThem => format!("  {} ended the chat", who.name),
-                    Ended::LostByRelay => format!("  chat with {} is over", who.name),
                 };
                 self.say(line);
             }

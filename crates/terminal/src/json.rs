@@ -224,11 +224,8 @@ impl Json {
     }
 
     fn closed(&mut self, unsent: usize) {
-        if unsent > 0 {
-            self.exit = self.exit.max(Exit::Failed);
-        }
         let bye = self.bye.take();
-        self.say(&told::with_id(json!({ "type": "bye", "not_sent": unsent }), bye.as_ref()));
+        self.say(&told::with_id(json!({ "type": "bye", "queued": unsent }), bye.as_ref()));
         self.over = true;
     }
 

@@ -140,7 +140,6 @@ impl From<&CommandError> for Report {
             CommandError::OutboxFull => "wait until some have left, then write again",
             CommandError::ChatEnded(_) => "/chat WHO asks for a new one",
             CommandError::Refused(_) => "try again later",
-            CommandError::NoKeyPackage(_) => "try again when they are online",
             CommandError::TooManyRequests => "wait for an answer, or /end one of them",
             CommandError::Internal(_) => "try again; if it goes on, start again",
         };

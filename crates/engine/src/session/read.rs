@@ -131,9 +131,8 @@ impl Session {
         self.take_back(cx);
         self.pump(cx);
         let after: BTreeSet<_> = self.leaves().iter().map(|leaf| leaf.client_id).collect();
-        let back = added
-            .iter()
-            .any(|leaf| before.iter().any(|old| old.client_id == leaf.client_id));
+        let back =
+            added.iter().any(|leaf| before.iter().any(|old| old.client_id == leaf.client_id));
         let gone = before.into_iter().filter(|leaf| !after.contains(&leaf.client_id));
         let removed = gone.collect();
         let Some(by) = by else { return vec![Happened::Broken("committer-unknown")] };

@@ -86,6 +86,12 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
         EventKind::ChatAsked(who) => {
             json!({ "type": "chat_request", "to": person(who), "state": "asked" })
         }
+        EventKind::ChatWaits(who) => {
+            json!({ "type": "chat_request", "to": person(who), "state": "waiting" })
+        }
+        EventKind::Renewed { conversation: place, cause } => json!({
+            "type": "hello", "renewed": conversation(place), "cause": cause,
+        }),
         EventKind::ChatOpened { who, suite } => json!({
             "type": "chat_response", "with": person(who), "accept": true, "suite": suite,
         }),
@@ -96,7 +102,6 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
             let by = match why {
                 Ended::ByMe => "me",
                 Ended::ByThem => "them",
-                Ended::LostByRelay => "relay",
             };
             json!({ "type": "chat_terminate", "with": person(who), "by": by, "not_sent": not_sent })
         }
@@ -120,6 +125,7 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
             "help": "nothing to do where it comes back by itself",
         }),
         EventKind::Chats(_)
+        | EventKind::Sent(_)
         | EventKind::Resolved(_)
         | EventKind::Failed(_)
         | EventKind::Trouble(_)

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use undertone_client::client::{Status, Told};
 use undertone_client::connection::ConnectError;
 use undertone_engine::api::{
-    Chat, ChatState, CommandError, Conversation, Ended, Message, NotSent, Person, Trouble, Who,
+    Chat, ChatState, CommandError, Conversation, Ended, Message, Person, Trouble, Who,
 };
 use undertone_engine::{Command, Event, EventKind};
 use undertone_wire::frame::Code;
@@ -418,16 +418,16 @@ fn a_lost_connection_is_told_once_and_a_relay_that_restarted_with_what_it_cost()
     scene.told(Told::Status(Status::Lost(ConnectError::Refused("x".to_owned()))));
     assert_eq!(scene.shown(), ["Connection lost: the connection was closed. Reconnecting..."]);
     scene.is(EventKind::RelayRestarted);
-    scene.is(EventKind::ChatEnded { who: person("Bob"), why: Ended::LostByRelay, not_sent: 1 });
-    let why = NotSent::RelayRestarted;
-    let message = EntryId([1; 16]);
-    scene.is(EventKind::NotSent { conversation: direct("Zoe"), message, why });
+    scene.is(EventKind::Came(person("Bob")));
+    scene.is(EventKind::Renewed { conversation: direct("Bob"), cause: "absent" });
+    scene.is(EventKind::ChatWaits(person("Zoe")));
     assert_eq!(
         scene.shown(),
         [
-            "the relay restarted; undelivered messages were lost",
-            "  chat with Bob is over: start it again with /chat Bob",
-            "  not sent: lost when the relay restarted",
+            "the relay restarted; what it had not delivered is sent again",
+            "Bob joined the chat",
+            "  the chat with Bob goes on with new keys (absent); nothing was lost",
+            "  Zoe cannot be asked yet; it waits here until they come online",
         ]
     );
 }

@@ -339,10 +339,14 @@ impl View {
 
     fn closed(&mut self, unsent: usize) {
         let held = self.held.iter().filter(|line| matches!(parse(line), Ok(Typed::Text(_))));
-        let unsent = unsent + held.count();
+        let held = held.count();
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
         if unsent > 0 {
-            let plural = if unsent == 1 { "" } else { "s" };
-            self.say(format!("{unsent} message{plural} not sent"));
+            let plural = plural(unsent);
+            self.say(format!("{unsent} message{plural} queued; they leave when you start again"));
+        }
+        if held > 0 {
+            self.say(format!("{held} message{} not sent", plural(held)));
             self.exit = self.exit.max(Exit::Failed);
         }
         if self.leaves {
@@ -417,6 +421,24 @@ impl View {
                 self.remember(&who);
                 self.say(format!("  asked {} for a private chat", who.name));
             }
+            EventKind::ChatWaits(who) => {
+                self.remember(&who);
+                self.say(format!(
+                    "  {} cannot be asked yet; it waits here until they come online",
+                    who.name
+                ));
+            }
+            EventKind::Renewed { conversation, cause } => {
+                let with = match conversation {
+                    Conversation::Lobby => "the lobby".to_owned(),
+                    Conversation::Direct(id) => {
+                        let name = self.people.get(&id).map(ToString::to_string);
+                        format!("the chat with {}", name.unwrap_or_else(|| id.to_string()))
+                    }
+                };
+                self.say(format!("  {with} goes on with new keys ({cause}); nothing was lost"));
+            }
+            EventKind::Sent(_) => {}
             EventKind::ChatOpened { who, suite } => {
                 self.remember(&who);
                 let (name, shown) = (&who.name, fingerprint(&who));
@@ -450,7 +472,7 @@ impl View {
             }
             EventKind::RelayRestarted => {
                 self.entered = false;
-                self.say("the relay restarted; undelivered messages were lost");
+                self.say("the relay restarted; what it had not delivered is sent again");
             }
             EventKind::LetIn { by, who } => self.let_in(&by, &who),
             EventKind::NoLongerMember(who) => {
@@ -549,9 +571,6 @@ impl View {
         let line = match why {
             Ended::ByMe => format!("  chat with {name} ended; its keys are discarded"),
             Ended::ByThem => format!("  {name} ended the chat; its keys are discarded"),
-            Ended::LostByRelay => {
-                format!("  chat with {name} is over: start it again with /chat {name}")
-            }
         };
         self.say(line);
     }

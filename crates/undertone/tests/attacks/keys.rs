@@ -47,15 +47,14 @@ fn changed(change: impl Fn(&mut Entry) + Send + 'static) -> Vec<String> {
         world.run();
     }
     world.texts(1);
+    // What comes after it would bring the text by the way of repair.
     let mut once = true;
-    world.tamper = Some(Box::new(move |at, reply| {
-        if let Reply::Entry(entry) = reply
-            && at == 1
-            && std::mem::take(&mut once)
-        {
+    world.tamper = Some(Box::new(move |at, reply| match reply {
+        Reply::Entry(entry) if at == 1 && std::mem::take(&mut once) => {
             change(entry);
+            true
         }
-        true
+        _ => at == 0 || once,
     }));
     world.say(0, "as it was sealed");
     world.run();

@@ -88,7 +88,7 @@ fn f23_every_verb_works_between_two_programs() {
     bob.expect(&json!({ "type": "chat_terminate", "by": "them", "with": { "name": "Alice" } }));
 
     alice.ask(&json!({ "type": "bye" }));
-    alice.expect(&json!({ "type": "bye", "not_sent": 0 }));
+    alice.expect(&json!({ "type": "bye", "queued": 0 }));
     alice.0.expect_exit(0);
     bob.expect(&json!({ "type": "user_list", "change": "left", "member": { "name": "Alice" } }));
 }

@@ -191,6 +191,8 @@ fn events() -> Vec<EventKind> {
         EventKind::Message(text),
         EventKind::ChatRequested { who: who.clone(), with_text: true },
         EventKind::ChatAsked(who.clone()),
+        EventKind::ChatWaits(who.clone()),
+        EventKind::Renewed { conversation, cause: "absent" },
         EventKind::ChatOpened { who: who.clone(), suite: "MLS_…" },
         EventKind::ChatDeclined(who.clone()),
         EventKind::Queued { conversation: Conversation::Lobby, message },
@@ -199,7 +201,7 @@ fn events() -> Vec<EventKind> {
         EventKind::Delivered { who: who.clone(), messages: vec![message] },
         EventKind::Bye(Code::Replaced),
     ];
-    for why in [Ended::ByMe, Ended::ByThem, Ended::LostByRelay] {
+    for why in [Ended::ByMe, Ended::ByThem] {
         events.push(EventKind::ChatEnded { who: who.clone(), why, not_sent: 1 });
     }
     events
