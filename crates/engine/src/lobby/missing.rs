@@ -4,7 +4,7 @@
 use super::{Lobby, judge};
 use crate::core::Cx;
 use crate::session::{Reading, Session};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use undertone_wire::ids::ClientId;
 
 /// How long those who are online are waited for.
@@ -15,7 +15,7 @@ const PAUSE_MS: u64 = 10_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Missing {
-    members: HashSet<ClientId>,
+    members: BTreeSet<ClientId>,
     /// Those who are online are waited for until then, by running time.
     until: Option<u64>,
     /// What is at the relay is said once more then.
