@@ -5,6 +5,9 @@ use undertone_wire::frame::{Code, Reply, Request};
 use undertone_wire::ids::{ClientId, EntryId, LinkKey};
 use undertone_wire::name::Name;
 
+pub use crate::rooms::{RoomName, RoomNameError};
+pub use undertone_wire::ids::RoomId;
+
 /// Something happened.
 #[derive(Debug)]
 pub enum Input {
@@ -66,6 +69,37 @@ pub enum Command {
     Chats,
     /// Asks what became of one's newest texts; answered by [`EventKind::Sent`].
     Sent,
+    /// Makes a room with oneself as its owner; answered by [`EventKind::RoomEntered`].
+    RoomNew(RoomName),
+    /// Asks for the rooms one is in or invited to; answered by [`EventKind::Rooms`].
+    Rooms,
+    /// Something in a room, or about it.
+    InRoom {
+        /// Its name as it is shown, or the start of its id.
+        room: Who,
+        /// What.
+        order: RoomOrder,
+    },
+    /// Asks whether a room or a member is meant; answered by [`EventKind::RoomFound`] or
+    /// [`EventKind::Resolved`]. `#NAME` means a room only.
+    Find(Who),
+}
+
+/// What can be done in a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoomOrder {
+    /// Writes a text.
+    Say(String),
+    /// Adds a member.
+    Add(Who),
+    /// Takes a member out; for owners.
+    Remove(Who),
+    /// Makes a member an owner; for owners.
+    Promote(Who),
+    /// Leaves it.
+    Leave,
+    /// Asks who is in it; answered by [`EventKind::RoomMembers`].
+    Members,
 }
 
 /// A member as a person names one: by name, or by an unambiguous start of an id.
@@ -79,6 +113,8 @@ pub enum Conversation {
     Lobby,
     /// The chat with one member.
     Direct(ClientId),
+    /// A room.
+    Room(RoomId),
 }
 
 /// What an input led to. The shell's whole contract: commit `writes` in one transaction; only then
@@ -239,6 +275,63 @@ pub enum EventKind {
     },
     /// To [`Command::Sent`]: the newest ten, oldest first.
     Sent(Vec<Sent>),
+    /// One is in a room: one made it, was added to it, or accepted its invitation.
+    RoomEntered {
+        /// Which.
+        room: Room,
+        /// Who added one; none: oneself made it.
+        by: Option<Person>,
+        /// Who else is in it.
+        members: Vec<Person>,
+    },
+    /// Somebody one does not know has added one to a room: nothing of it is shown or answered
+    /// before [`Command::Accept`].
+    RoomInvited {
+        /// Which.
+        room: Room,
+        /// By whom.
+        by: Person,
+        /// Who else is in it.
+        members: Vec<Person>,
+    },
+    /// The members of a room changed.
+    RoomChanged {
+        /// Which.
+        room: Room,
+        /// By whom.
+        by: Person,
+        /// Whose place changed.
+        who: Person,
+        /// How.
+        change: RoomChange,
+    },
+    /// One is in a room no more; its keys are gone.
+    RoomLeft {
+        /// Which.
+        room: Room,
+        /// Why.
+        why: RoomOver,
+        /// Texts that were still queued and will not be sent.
+        not_sent: u32,
+    },
+    /// To [`Command::Rooms`], and once after every registration where there are any.
+    Rooms(Vec<Room>),
+    /// To [`Command::Find`].
+    RoomFound(Room),
+    /// To [`RoomOrder::Members`].
+    RoomMembers {
+        /// Of which.
+        room: Room,
+        /// In the order they came in, oneself included.
+        members: Vec<RoomMember>,
+    },
+    /// Texts were delivered to everyone in a room.
+    RoomDelivered {
+        /// Which.
+        room: RoomId,
+        /// Which texts.
+        messages: Vec<EntryId>,
+    },
     /// Somebody let somebody into the lobby.
     LetIn {
         /// By whom.
@@ -329,6 +422,58 @@ pub struct Chat {
     pub suite: &'static str,
 }
 
+/// One room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// Its id.
+    pub id: RoomId,
+    /// Its name; where another room here was called so before, with `#` and the start of its id.
+    pub name: String,
+    /// Members, oneself included.
+    pub members: u32,
+    /// Whether one is an owner.
+    pub owner: bool,
+    /// One was invited and has not answered.
+    pub invited: bool,
+    /// The MLS epoch; 0 while there is no session.
+    pub epoch: u64,
+    /// The suite's name; empty while there is no session.
+    pub suite: &'static str,
+}
+
+/// One member of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomMember {
+    /// Who.
+    pub who: Person,
+    /// An owner removes and promotes.
+    pub owner: bool,
+    /// Whether the relay says that they are connected.
+    pub online: bool,
+}
+
+/// How somebody's place in a room changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomChange {
+    /// They were added.
+    Added,
+    /// They are no longer a member: an owner removed them.
+    Removed,
+    /// They are no longer a member: they left.
+    Left,
+    /// They are an owner now.
+    Promoted,
+}
+
+/// Why one is in a room no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomOver {
+    /// One left.
+    Left,
+    /// One was removed.
+    Removed,
+}
+
 /// How a direct chat stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChatState {
@@ -363,6 +508,12 @@ pub enum NotSent {
     /// The member could not be asked.
     #[error("could not be asked")]
     NotTaken,
+    /// The room has members who were not in it when the text was written.
+    #[error("the room has new members; write it again if they may read it")]
+    NewMembers,
+    /// One is in the room no more.
+    #[error("you are no longer in the room")]
+    RoomLeft,
     /// The relay refused it for good.
     #[error("refused by the relay: {0}")]
     Refused(Code),
@@ -460,6 +611,48 @@ pub enum CommandError {
     /// The chat with this member ended.
     #[error("the chat with {0} has ended")]
     ChatEnded(String),
+    /// There is no such room.
+    #[error("no room is called '{0}'")]
+    UnknownRoom(String),
+    /// Both a room and a member are called so, or more than one room.
+    #[error("more than one room or member is meant by '{0}'")]
+    RoomOrMember(String),
+    /// One was invited and has not accepted, or has asked to leave.
+    #[error("you are not in {0}")]
+    NotInRoom(String),
+    /// The member is not in the room.
+    #[error("{who} is not in {room}")]
+    NotOfRoom {
+        /// Which.
+        room: String,
+        /// Who.
+        who: String,
+    },
+    /// The member is in the room already.
+    #[error("{who} is in {room} already")]
+    InRoomAlready {
+        /// Which.
+        room: String,
+        /// Who.
+        who: String,
+    },
+    /// Only an owner may do this.
+    #[error("only an owner of {0} may do this")]
+    NotOwner(String),
+    /// The room has as many members as it may have.
+    #[error("{room} is full: 64 members at most; {who} was not added")]
+    RoomFull {
+        /// Which.
+        room: String,
+        /// Who was not added.
+        who: String,
+    },
+    /// The relay has nothing by which the member can be added.
+    #[error("{0} cannot be added before they have been online")]
+    CannotBeAdded(String),
+    /// One is in as many rooms as one can be.
+    #[error("you are in too many rooms")]
+    TooManyRooms,
     /// The relay refused.
     #[error("refused by the relay: {0}")]
     Refused(Code),

@@ -9,7 +9,7 @@ use minicbor::{Decode, Encode};
 use std::collections::HashMap;
 use undertone_wire::account::{AccountKey, RegistrationContext};
 use undertone_wire::frame::Request;
-use undertone_wire::ids::{ClientId, EntryId, Incarnation, LogId};
+use undertone_wire::ids::{ClientId, EntryId, Incarnation, LogId, RoomId};
 use undertone_wire::name::Name;
 use undertone_wire::time::Now;
 use zeroize::Zeroizing;
@@ -56,6 +56,7 @@ pub(crate) enum Ask {
     Trim,
     ChatLog(ClientId),
     ChatNote(ClientId, NoteKind),
+    Room(RoomId, crate::rooms::RoomAsk),
 }
 
 /// What was asked of a session's log.
@@ -95,6 +96,7 @@ pub(crate) fn conversation_name(conversation: Conversation) -> Vec<u8> {
     match conversation {
         Conversation::Lobby => b"lobby".to_vec(),
         Conversation::Direct(peer) => [b"direct/".as_slice(), &peer.0].concat(),
+        Conversation::Room(room) => [b"room/".as_slice(), &room.0].concat(),
     }
 }
 
@@ -150,8 +152,9 @@ impl Core {
     ) {
         for (name, mark) in crate::engine::rows_under::<u64>(rows, b"mark/").flatten() {
             let peer = name.strip_prefix(b"direct/".as_slice()).and_then(ClientId::from_slice);
-            let conversation = peer.map_or(Conversation::Lobby, Conversation::Direct);
-            self.marks.insert(conversation, mark);
+            let room = name.strip_prefix(b"room/".as_slice()).and_then(RoomId::from_slice);
+            let conversation = peer.map(Conversation::Direct).or(room.map(Conversation::Room));
+            self.marks.insert(conversation.unwrap_or(Conversation::Lobby), mark);
         }
     }
 

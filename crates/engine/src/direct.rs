@@ -48,6 +48,7 @@ pub(crate) enum Then {
     Talk(Option<String>),
     Tell,
     TellKey,
+    AddTo(undertone_wire::ids::RoomId),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

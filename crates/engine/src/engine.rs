@@ -1,6 +1,8 @@
 //! The brain of a client: everything it knows and decides.
 
-use crate::api::{Command, CommandError, Conversation, EventKind, Input, Step, Trouble, Who};
+use crate::api::{
+    Command, CommandError, Conversation, EventKind, Input, RoomOrder, Step, Trouble, Who,
+};
 use crate::core::{Ask, Core, Cx, Profile, SessionAsk};
 use crate::direct::{Chats, Then, Wanted};
 use crate::hpke::InboxSecret;
@@ -9,13 +11,14 @@ use crate::lobby::Lobby;
 use crate::mls::{Provider, Signer, StepKey, Suite, key_package};
 use crate::notes::{Body, Note};
 use crate::people::{Contact, People};
+use crate::rooms::Rooms;
 use crate::seal::SealKey;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 use undertone_wire::account::{AccountKind, AccountSecret, Fingerprint, RegistrationContext};
 use undertone_wire::codec::{self, Blob, List};
 use undertone_wire::frame::{Code, KeyPackage, Present, Reply, Request, Who as WireWho};
-use undertone_wire::ids::{ClientId, Incarnation, LogId};
+use undertone_wire::ids::{ClientId, Incarnation, LogId, RoomId};
 use undertone_wire::invite::Invite;
 use undertone_wire::link::LinkSecret;
 use undertone_wire::lobby::LobbySecret;
@@ -103,6 +106,7 @@ pub struct Engine {
     core: Core,
     lobby: Option<Lobby>,
     chats: Chats,
+    rooms: Rooms,
     invite: String,
 }
 
@@ -140,7 +144,8 @@ impl Engine {
         cx.put(b"keys", &keys);
         cx.put_profile();
         let lobby = load_lobby(&cx, &invite, &BTreeMap::new())?;
-        let mut engine = Self { core, lobby, chats: Chats::default(), invite: setup.link };
+        let (chats, rooms) = (Chats::default(), Rooms::default());
+        let mut engine = Self { core, lobby, chats, rooms, invite: setup.link };
         engine.finish(&mut step, &key);
         Ok((engine, step))
     }
@@ -184,8 +189,9 @@ impl Engine {
         let now = Now::default();
         let cx = Cx { core: &mut core, step: &mut step, now, key: &key, tag: None, draws: 0 };
         let chats = Chats::load(&cx, &named).ok_or(EngineError::Profile("chats"))?;
+        let rooms = Rooms::load(&cx, &named).ok_or(EngineError::Profile("rooms"))?;
         let lobby = load_lobby(&cx, &invite, &named)?;
-        Ok(Self { core, lobby, chats, invite: keys.invite.clone() })
+        Ok(Self { core, lobby, chats, rooms, invite: keys.invite.clone() })
     }
 
     /// Takes one input and says what follows. Commit `writes` in one transaction; only then
@@ -194,9 +200,9 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Now, key: StepKey) -> Step {
         let mut step = Step::default();
         self.core.provider.begin(key.clone());
-        let Self { core, lobby, chats, .. } = self;
+        let Self { core, lobby, chats, rooms, .. } = self;
         let mut cx = Cx { core, step: &mut step, now, key: &key, tag: None, draws: 0 };
-        Hands { cx: &mut cx, lobby, chats }.handle(input);
+        Hands { cx: &mut cx, lobby, chats, rooms }.handle(input);
         self.finish(&mut step, &key);
         step
     }
@@ -250,7 +256,19 @@ impl Engine {
     /// Texts that are not at the relay yet: what a quitting shell waits for.
     #[must_use]
     pub fn unsent(&self) -> usize {
-        self.chats.unsent() + self.lobby.as_ref().map_or(0, Lobby::unsent)
+        self.chats.unsent() + self.rooms.unsent() + self.lobby.as_ref().map_or(0, Lobby::unsent)
+    }
+
+    /// How a room that one is in or was in is shown: its id and its name.
+    #[must_use]
+    pub fn room_name(&self, id: &RoomId) -> Option<String> {
+        self.rooms.name_of(id)
+    }
+
+    /// A room's session number, epoch, and how many are in it: what two members compare.
+    #[must_use]
+    pub fn room_epoch(&self, id: &RoomId) -> Option<(u64, u64, usize)> {
+        self.rooms.epoch(id)
     }
 
     /// The lobby's epoch and how many are in it: what two members compare.
@@ -334,6 +352,7 @@ struct Hands<'a, 'b> {
     cx: &'a mut Cx<'b>,
     lobby: &'a mut Option<Lobby>,
     chats: &'a mut Chats,
+    rooms: &'a mut Rooms,
 }
 
 impl Hands<'_, '_> {
@@ -362,6 +381,7 @@ impl Hands<'_, '_> {
     fn disconnected(&mut self) {
         self.cx.core.unlink();
         self.chats.unlink();
+        self.rooms.unlink(self.cx);
         if let Some(lobby) = self.lobby {
             lobby.unlink(self.cx);
         }
@@ -373,6 +393,7 @@ impl Hands<'_, '_> {
             return;
         }
         self.chats.tick(self.cx);
+        self.rooms.tick(self.cx);
         if let Some(lobby) = self.lobby {
             lobby.tick(self.cx);
         }
@@ -396,12 +417,31 @@ impl Hands<'_, '_> {
             Command::Send { to: Conversation::Direct(peer), text } => {
                 self.chats.send(self.cx, &peer, text)
             }
+            Command::Send { to: Conversation::Room(room), text } => {
+                self.rooms.say(self.cx, &room, text)
+            }
+            Command::RoomNew(name) => self.rooms.make(self.cx, &name),
+            Command::Rooms => {
+                let lines = self.rooms.lines(self.cx);
+                self.cx.event(EventKind::Rooms(lines));
+                Ok(())
+            }
+            Command::InRoom { room, order } => self.in_room(&room, order),
+            Command::Find(who) => self.find_place(who),
             Command::Direct { who, text } => self.find(who, Then::Talk(text)),
             Command::Accept(who) => {
+                if let Some(room) = self.invitation(who.as_ref()) {
+                    self.rooms.accept(self.cx, &room);
+                    return Ok(());
+                }
                 let who = self.known(who)?;
                 self.chats.accept(self.cx, who)
             }
             Command::Decline(who) => {
+                if let Some(room) = self.invitation(who.as_ref()) {
+                    self.rooms.decline(self.cx, &room);
+                    return Ok(());
+                }
                 let who = self.known(who)?;
                 self.chats.decline(self.cx, who)
             }
@@ -426,6 +466,39 @@ impl Hands<'_, '_> {
                 Ok(())
             }
         }
+    }
+
+    /// The invitation to a room that is meant, where no chat request is.
+    fn invitation(&self, who: Option<&Who>) -> Option<RoomId> {
+        let asked = match who {
+            Some(who) => self.cx.core.people.resolve(who).ok().flatten(),
+            None => None,
+        };
+        let chat = self.chats.asks(asked.as_ref(), who.is_none());
+        if chat { None } else { self.rooms.invitation(who) }
+    }
+
+    fn in_room(&mut self, room: &Who, order: RoomOrder) -> Result<(), CommandError> {
+        let id = self.rooms.find(room)?;
+        match order {
+            RoomOrder::Add(who) => self.find(who, Then::AddTo(id)),
+            order => self.rooms.order(self.cx, &id, order),
+        }
+    }
+
+    /// A room or a member.
+    fn find_place(&mut self, who: Who) -> Result<(), CommandError> {
+        let room = match self.rooms.find(&who) {
+            Ok(id) => self.rooms.line(self.cx, &id),
+            Err(CommandError::UnknownRoom(_)) if !who.0.starts_with('#') => None,
+            Err(error) => return Err(error),
+        };
+        let Some(room) = room else { return self.find(who, Then::Tell) };
+        if self.cx.core.people.resolve(&who)?.is_some() {
+            return Err(CommandError::RoomOrMember(who.0));
+        }
+        self.cx.event(EventKind::RoomFound(room));
+        Ok(())
     }
 
     /// A member that is known here.
@@ -457,6 +530,7 @@ impl Hands<'_, '_> {
         /// As many as a person looks at.
         const NEWEST: usize = 10;
         let mut sent = self.chats.sent();
+        sent.extend(self.rooms.sent());
         sent.extend(self.lobby.iter().flat_map(|lobby| lobby.sent()));
         sent.sort_by_key(|sent| sent.time);
         let surplus = sent.len().saturating_sub(NEWEST);
@@ -502,6 +576,7 @@ impl Hands<'_, '_> {
                 Ok(())
             }
             Then::Talk(text) => self.chats.talk(self.cx, peer, &person.name, text),
+            Then::AddTo(room) => self.rooms.add(self.cx, &room, peer),
         }
     }
 
@@ -514,10 +589,7 @@ impl Hands<'_, '_> {
             Reply::Registered { seq, store, online } => self.registered(seq, store, online),
             Reply::Found { seq, card } => self.found_card(seq, card),
             Reply::TakenKeyPackage { seq, package } => {
-                if let Some(Ask::PackageFor(peer, suite)) = self.answered(seq) {
-                    let package = package.filter(|package| package.suite == suite);
-                    self.chats.on_package(self.cx, peer, suite, package);
-                }
+                self.package(seq, package);
             }
             Reply::Appended { seq, position, .. } => self.appended(seq, position),
             Reply::Subscribed { seq, incarnation, after, writer, .. } => {
@@ -552,6 +624,7 @@ impl Hands<'_, '_> {
                     lobby.on_done(self.cx, ask);
                 }
             }
+            Some(Ask::Room(room, ask)) => self.rooms.on_done(self.cx, &room, ask),
             Some(Ask::ChatLog(peer)) => self.chats.on_log_created(self.cx, peer),
             Some(Ask::ChatNote(peer, kind)) => {
                 self.chats.on_note_answer(self.cx, peer, kind, Ok(()));
@@ -568,6 +641,7 @@ impl Hands<'_, '_> {
                     lobby.on_refused(self.cx, ask, code, detail);
                 }
             }
+            Some(Ask::Room(room, ask)) => self.rooms.on_refused(self.cx, &room, ask, code),
             Some(Ask::Session(log, ask)) => self.session_refused(&log, ask, seq, code, detail),
             Some(Ask::ChatNote(peer, kind)) => {
                 self.chats.on_note_answer(self.cx, peer, kind, Err(code));
@@ -615,6 +689,7 @@ impl Hands<'_, '_> {
     ) {
         match self.lobby {
             Some(lobby) if lobby.reads(log) => lobby.with_session(self.cx, log, run),
+            _ if self.rooms.by_log(log).is_some() => self.rooms.with_session(self.cx, log, run),
             _ => self.chats.with_session(self.cx, log, run),
         }
     }
@@ -640,6 +715,10 @@ impl Hands<'_, '_> {
         if let Some(me) = self.cx.me() {
             self.cx.event(EventKind::Registered { me, others, first });
         }
+        let rooms = self.rooms.lines(self.cx);
+        if !rooms.is_empty() {
+            self.cx.news(EventKind::Rooms(rooms));
+        }
         self.begin();
     }
 
@@ -652,6 +731,7 @@ impl Hands<'_, '_> {
             self.publish_packages();
         }
         self.chats.resume(self.cx);
+        self.rooms.resume(self.cx);
         if let Some(lobby) = self.lobby {
             lobby.resume(self.cx);
         }
@@ -683,6 +763,7 @@ impl Hands<'_, '_> {
     fn found_card(&mut self, seq: u32, card: Option<undertone_wire::account::Card>) {
         match self.answered(seq) {
             Some(Ask::CardFor(peer)) => self.chats.on_card(self.cx, peer, card),
+            Some(Ask::Room(room, ask)) => self.rooms.on_card(self.cx, &room, ask, card),
             Some(Ask::ResolveFor(wanted)) => {
                 if let Err(error) = self.resolved(*wanted, card) {
                     self.cx.event(EventKind::Failed(error));
@@ -723,6 +804,7 @@ impl Hands<'_, '_> {
             Some(Ask::Session(log, SessionAsk::Append)) => {
                 self.with_session(&log, |session, cx| session.on_appended(cx, seq, position));
             }
+            Some(Ask::Room(room, ask)) => self.rooms.on_appended(self.cx, &room, ask),
             Some(Ask::Lobby(ask)) => {
                 if let Some(lobby) = self.lobby {
                     lobby.on_appended(self.cx, ask);
@@ -741,6 +823,7 @@ impl Hands<'_, '_> {
             Some(Ask::Session(log, SessionAsk::Subscribe)) => {
                 self.with_session(&log, |session, cx| session.on_subscribed(cx, at.0, at.1, at.2));
             }
+            Some(Ask::Room(room, ask)) => self.rooms.on_subscribed(self.cx, &room, ask, at),
             Some(Ask::Lobby(ask)) => {
                 if let Some(lobby) = self.lobby {
                     lobby.on_subscribed(self.cx, ask, at);
@@ -754,7 +837,9 @@ impl Hands<'_, '_> {
         match self.lobby {
             Some(lobby) if lobby.reads(&entry.log) => lobby.on_entry(self.cx, entry),
             _ => {
-                if let Some(peer) = self.chats.by_log(&entry.log) {
+                if let Some(room) = self.rooms.by_log(&entry.log) {
+                    self.rooms.on_entry(self.cx, &room, entry);
+                } else if let Some(peer) = self.chats.by_log(&entry.log) {
                     self.chats.on_entry(self.cx, peer, entry);
                 }
             }
@@ -764,7 +849,7 @@ impl Hands<'_, '_> {
     fn head(&mut self, log: &LogId) {
         match self.lobby {
             Some(lobby) if lobby.reads(log) => lobby.on_head(self.cx, log),
-            _ => self.chats.with_session(self.cx, log, |session, cx| session.on_head(cx)),
+            _ => self.with_session(log, |session, cx| session.on_head(cx)),
         }
     }
 
@@ -795,15 +880,47 @@ impl Hands<'_, '_> {
                 }
             }
             Body::ChatRequest(request) => {
-                let profile = &mut self.cx.core.profile;
-                profile.packages_left = profile.packages_left.saturating_sub(1);
                 self.chats.on_request(self.cx, note, request);
-                if self.cx.core.profile.packages_left < PACKAGES_LOW {
-                    self.publish_packages();
-                }
+                self.took_package();
             }
             Body::ChatReset(request) => self.chats.on_reset(self.cx, note, request),
+            Body::RoomTicket(ticket) => {
+                let met = self.has_met(note);
+                self.took_package();
+                self.rooms.on_ticket(self.cx, note, ticket, met);
+            }
+            Body::Readd(readd) => self.rooms.on_readd(self.cx, note, readd),
+            Body::RoomRoster(roster) => self.rooms.on_roster(self.cx, roster),
             Body::ChatDecline { log } => self.chats.on_decline(self.cx, note, log),
+        }
+    }
+
+    /// Somebody used one of one's own key packages.
+    fn took_package(&mut self) {
+        let profile = &mut self.cx.core.profile;
+        profile.packages_left = profile.packages_left.saturating_sub(1);
+        if profile.packages_left < PACKAGES_LOW {
+            self.publish_packages();
+        }
+    }
+
+    /// Who may bring one into a room unasked: whose key one knew before, from a chat, from what
+    /// they said, or from being in the lobby of one's own invite with them.
+    fn has_met(&self, note: &Note) -> bool {
+        let known = self.cx.core.people.contact(&note.from);
+        let shares = |lobby: &Lobby| lobby.shares(&note.from, &note.account);
+        known.is_some_and(|contact| contact.account == note.account)
+            || self.lobby.as_ref().is_some_and(shares)
+    }
+
+    fn package(&mut self, seq: u32, package: Option<KeyPackage>) {
+        match self.answered(seq) {
+            Some(Ask::PackageFor(peer, suite)) => {
+                let package = package.filter(|package| package.suite == suite);
+                self.chats.on_package(self.cx, peer, suite, package);
+            }
+            Some(Ask::Room(room, ask)) => self.rooms.on_package(self.cx, &room, ask, package),
+            _ => {}
         }
     }
 
@@ -821,6 +938,7 @@ impl Hands<'_, '_> {
 
     fn came(&mut self, present: &Present) {
         self.chats.on_arrival(self.cx, &present.client_id);
+        self.rooms.on_arrival(self.cx, &present.client_id);
         if present.client_id != self.cx.core.identity.client_id && self.cx.core.people.came(present)
         {
             self.arrival(&present.client_id);

@@ -19,9 +19,11 @@ mod notes;
 mod outbox;
 mod outer;
 mod people;
+mod rooms;
 mod roster;
 pub mod seal;
 mod session;
+mod welcome;
 
 pub use api::{Command, Event, EventKind, Input, Step, Write};
 pub use engine::{Engine, EngineError, Setup};

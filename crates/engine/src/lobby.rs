@@ -170,6 +170,17 @@ impl Lobby {
         self.entered && self.session.as_ref().is_some_and(|session| hall::is_member(session, id))
     }
 
+    /// Whether this account is in the lobby with oneself, by an invite of its own.
+    pub(crate) fn shares(
+        &self,
+        id: &undertone_wire::ids::ClientId,
+        account: &undertone_wire::account::AccountKey,
+    ) -> bool {
+        let leaves = self.session.iter().flat_map(|session| judge::leaves(&session.group));
+        let mut leaves = leaves.map(|(_, leaf)| leaf);
+        !self.open && leaves.any(|leaf| leaf.client_id == *id && leaf.account == *account)
+    }
+
     pub(crate) fn unlink(&mut self, cx: &mut Cx<'_>) {
         self.board = Board::default();
         self.door.unlink();
@@ -261,7 +272,7 @@ impl Lobby {
     /// Whether the commit in the making is the one with this Welcome: another's commit may have
     /// ended the one before it, whose answers mean nothing any more.
     fn plans(&self, welcome: &LogId) -> bool {
-        self.plan.as_ref().is_some_and(|plan| plan.welcome_log == *welcome)
+        self.plan.as_ref().is_some_and(|plan| plan.offer.place.log == *welcome)
     }
 
     pub(crate) fn on_done(&mut self, cx: &mut Cx<'_>, ask: LobbyAsk) {

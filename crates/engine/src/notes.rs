@@ -3,17 +3,20 @@
 use crate::core::Cx;
 use crate::hpke;
 use crate::outer::bucket;
+use crate::welcome::Place;
 use minicbor::{Decode, Encode};
 use undertone_wire::account::{AccountKey, Signature};
 use undertone_wire::codec::{self, Blob, Text};
 use undertone_wire::frame::{Cursor, Request};
-use undertone_wire::ids::{ClientId, EntryId, LogId, Token};
-use undertone_wire::limits::{MAX_INBOX_ENTRY, MAX_INBOX_KEY, MAX_REQUEST_TEXT};
+use undertone_wire::ids::{ClientId, EntryId, Hash, LogId, RoomId, Token};
+use undertone_wire::limits::{MAX_INBOX_ENTRY, MAX_INBOX_KEY, MAX_KEY_PACKAGE, MAX_REQUEST_TEXT};
 use undertone_wire::name::Name;
 use zeroize::Zeroizing;
 
 /// Largest Welcome a note carries: a hybrid one for two is 6 KB, with ML-KEM-1024 8 KB.
 const MAX_WELCOME: usize = 20 << 10;
+/// Largest roster of a room: 64 accounts of about 60 bytes, and as much again.
+const MAX_ROOM_ROSTER: usize = 8 << 10;
 const INFO: &[u8] = b"undertone note v1";
 
 /// A note as its reader has it, after its signature was checked.
@@ -57,6 +60,15 @@ pub(crate) enum Body {
     /// Goes on with a chat in a new session, where the one before could not.
     #[n(3)]
     ChatReset(#[n(0)] ChatRequest),
+    /// The way into a room's session for who was added to it.
+    #[n(4)]
+    RoomTicket(#[n(0)] RoomTicket),
+    /// Asks to be let into a room's session anew: one's own state of it is lost.
+    #[n(5)]
+    Readd(#[n(0)] Readd),
+    /// The newest roster of a room, for who is not in it any more and does not know it.
+    #[n(6)]
+    RoomRoster(#[n(0)] Blob<MAX_ROOM_ROSTER>),
 }
 
 /// Where the Welcome is, and what it leads to.
@@ -77,6 +89,46 @@ pub(crate) struct Ticket {
     /// Knocks up to here are answered: a new member reads the door from there on.
     #[n(5)]
     pub(crate) door: Option<Cursor>,
+}
+
+impl Ticket {
+    pub(crate) fn place(&self) -> Place {
+        let (log, token) = (self.welcome_log, self.welcome_token.clone());
+        Place { log, token, key: self.welcome_key.clone() }
+    }
+}
+
+/// Where the Welcome is, and which session of which room it leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct RoomTicket {
+    #[n(0)]
+    pub(crate) room: RoomId,
+    /// Of the session.
+    #[n(1)]
+    pub(crate) number: u64,
+    #[n(2)]
+    pub(crate) log: LogId,
+    /// Of the roster that the session has behind the commit.
+    #[n(3)]
+    pub(crate) version: u64,
+    #[n(4)]
+    pub(crate) roster: Hash,
+    #[n(5)]
+    pub(crate) welcome: Place,
+}
+
+/// What lets a member of a room in again.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct Readd {
+    #[n(0)]
+    pub(crate) room: RoomId,
+    #[n(1)]
+    pub(crate) key_package: Blob<MAX_KEY_PACKAGE>,
+    /// For the ticket.
+    #[n(2)]
+    pub(crate) inbox: Blob<MAX_INBOX_KEY>,
 }
 
 /// Everything the other side needs to say yes.

@@ -52,6 +52,9 @@ struct Own {
     draft: Draft,
     #[n(1)]
     fate: Fate,
+    /// Of a room: the version of the roster that its author knew when it was written.
+    #[n(2)]
+    roster: Option<u64>,
 }
 
 /// The own texts of one conversation.
@@ -60,6 +63,8 @@ pub(crate) struct Outbox {
     conversation: Conversation,
     own: BTreeMap<u64, Own>,
     next: u64,
+    /// Of a room: what is added is meant for the members of this version of its roster.
+    pub(crate) roster: Option<u64>,
 }
 
 /// The outbox holds as much as it may.
@@ -68,7 +73,7 @@ pub(crate) struct Full;
 
 impl Outbox {
     pub(crate) fn new(conversation: Conversation) -> Self {
-        Self { conversation, own: BTreeMap::new(), next: 0 }
+        Self { conversation, own: BTreeMap::new(), next: 0, roster: None }
     }
 
     pub(crate) fn load(conversation: Conversation, rows: &Rows) -> Option<Self> {
@@ -94,7 +99,8 @@ impl Outbox {
         }
         let order = self.next;
         self.next += 1;
-        self.own.insert(order, Own { draft, fate: Fate::Waiting });
+        let roster = self.roster;
+        self.own.insert(order, Own { draft, fate: Fate::Waiting, roster });
         self.store(cx, order);
         Ok(())
     }
@@ -177,6 +183,36 @@ impl Outbox {
         self.trim(cx);
     }
 
+    /// What is at the relay and was said after this head, by who lost what it had, is said again.
+    pub(crate) fn reopen_after(&mut self, cx: &mut Cx<'_>, head: &Head) {
+        let lacks = |own: &Own| match own.fate {
+            Fate::AtRelay(at) => {
+                at.session == head.session
+                    && (at.epoch, at.count) > (head.epoch, head.count)
+                    && own.draft.kind == Kind::Text as u16
+            }
+            _ => false,
+        };
+        let orders: Vec<_> =
+            self.own.iter().filter(|(_, own)| lacks(own)).map(|(order, _)| *order).collect();
+        for order in orders {
+            if let Some(own) = self.own.get_mut(&order) {
+                own.fate = Fate::Waiting;
+            }
+            self.store(cx, order);
+        }
+    }
+
+    /// The texts that wait and were written before this version of the roster.
+    pub(crate) fn written_before(&self, version: u64) -> Vec<EntryId> {
+        let older = |own: &&Own| {
+            own.fate == Fate::Waiting
+                && own.draft.kind == Kind::Text as u16
+                && own.roster.is_some_and(|roster| roster < version)
+        };
+        self.own.values().filter(older).map(|own| own.draft.id).collect()
+    }
+
     /// It will not arrive.
     pub(crate) fn give_up(&mut self, cx: &mut Cx<'_>, id: &EntryId) {
         self.fate(cx, id, Fate::GivenUp);
@@ -190,6 +226,13 @@ impl Outbox {
         }
         let text = |draft: &Draft| draft.kind == Kind::Text as u16;
         waiting.into_iter().filter(text).map(|draft| draft.id).collect()
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self, cx: &mut Cx<'_>) {
+        for order in std::mem::take(&mut self.own).into_keys() {
+            self.store(cx, order);
+        }
     }
 
     /// The newest texts and what became of them, oldest first.
@@ -318,6 +361,13 @@ impl Shown {
         ring.next += 1;
         cx.put(&row(self.conversation, &author, order), &(order, id));
         true
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self, cx: &mut Cx<'_>) {
+        while !self.authors.is_empty() {
+            self.forget_one(cx);
+        }
     }
 
     fn forget_one(&mut self, cx: &mut Cx<'_>) {

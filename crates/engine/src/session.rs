@@ -132,6 +132,9 @@ pub(crate) enum Happened {
     Trouble(&'static str),
     /// An author's chain or head does not fit what was read here.
     Gap(ClientId),
+    /// A commit that was allowed to has taken this member out: nothing after it can be read.
+    /// `roster`: the next one, if it changes.
+    Removed { roster: Option<Vec<u8>> },
     /// The session cannot go on.
     Broken(&'static str),
     /// The relay does not have this log any more, or less of it than it had.
@@ -164,7 +167,7 @@ pub(crate) struct Session {
     previous: BTreeMap<ClientId, Hash>,
     own_previous: Hash,
     accepted_previous: Hash,
-    /// Nothing is said yet: those who are to hear it are not all here.
+    /// Nothing is said yet: those who are to hear it are not all here, or others would.
     pub(crate) held: bool,
     /// The relay was told that entries up to here are not needed.
     trimmed: u64,
@@ -178,6 +181,13 @@ impl std::fmt::Debug for Session {
             .field("epoch", &self.group.epoch())
             .finish_non_exhaustive()
     }
+}
+
+/// Everyone in the group, by rising leaf.
+pub(crate) fn leaves(group: &Group) -> Vec<(u32, LeafIdentity)> {
+    let members = group.members().unwrap_or_default();
+    let read = |m: crate::mls::Member| Some((m.leaf, LeafIdentity::read(&m.identity.credential)?));
+    members.into_iter().filter_map(read).collect()
 }
 
 const ZERO: Hash = Hash([0; 32]);
@@ -313,6 +323,11 @@ impl Session {
         let sent: BTreeSet<_> =
             self.in_flight.iter().filter_map(|out| out.draft.as_ref().map(|d| d.id)).collect();
         self.outbox = waiting.filter(|draft| !sent.contains(&draft.id)).cloned().collect();
+    }
+
+    /// A commit of one's own is in the making or on its way.
+    pub(crate) fn commits(&self) -> bool {
+        self.staged.is_some() || self.in_flight.iter().any(|outgoing| outgoing.draft.is_none())
     }
 
     pub(crate) fn token(&self) -> &Token {

@@ -32,6 +32,20 @@ pub enum Typed {
     End(Option<String>),
     /// Changes the front.
     Go(Place),
+    /// Makes a room.
+    RoomNew(String),
+    /// The rooms one is in.
+    Rooms,
+    /// Adds a member to the room in front.
+    Add(String),
+    /// Takes a member out of it.
+    Remove(String),
+    /// Makes a member an owner of it.
+    Promote(String),
+    /// Leaves it.
+    Leave,
+    /// Who is in it.
+    Members,
     /// Ends the program.
     Quit,
 }
@@ -41,8 +55,8 @@ pub enum Typed {
 pub enum Place {
     /// The lobby.
     Lobby,
-    /// The chat with a member.
-    Member(String),
+    /// A room, or the chat with a member.
+    Named(String),
 }
 
 /// What `/help` shows.
@@ -54,7 +68,11 @@ text                to the conversation in front (at first the lobby); //text fo
 /chat WHO           ask for a private chat
 /accept [WHO]       accept a request    /decline [WHO]    decline it
 /end [WHO]          end a chat; its keys are discarded on both sides
-/go lobby, /go WHO  change the conversation in front
+/room new NAME      make a room                     /rooms       the rooms you are in
+/add WHO            to the room in front            /members     who is in it
+/remove WHO         out of it; /promote WHO makes an owner (both for owners)
+/leave              leave the room in front
+/go lobby, /go ROOM, /go WHO   change the conversation in front; #ROOM is always a room
 /help               this
 /quit, /exit, quit  leave; a space before quit sends the word";
 
@@ -94,7 +112,14 @@ fn slash(rest: &str) -> Result<Typed, Report> {
         ("end", One::None) => Ok(Typed::End(None)),
         ("end", One::Word(who)) => Ok(Typed::End(Some(who))),
         ("go", One::Word(place)) if place == "lobby" => Ok(Typed::Go(Place::Lobby)),
-        ("go", One::Word(who)) => Ok(Typed::Go(Place::Member(who))),
+        ("go", One::Word(who)) => Ok(Typed::Go(Place::Named(who))),
+        ("room", _) => room(rest),
+        ("rooms", One::None) => Ok(Typed::Rooms),
+        ("add", One::Word(who)) => Ok(Typed::Add(who)),
+        ("remove", One::Word(who)) => Ok(Typed::Remove(who)),
+        ("promote", One::Word(who)) => Ok(Typed::Promote(who)),
+        ("leave", One::None) => Ok(Typed::Leave),
+        ("members", One::None) => Ok(Typed::Members),
         (word, _) => Err(usage(word)),
     }
 }
@@ -105,6 +130,14 @@ fn msg(rest: &str) -> Result<Typed, Report> {
         return Err(usage("msg"));
     }
     Ok(Typed::Msg { who: who.to_owned(), text: text.to_owned() })
+}
+
+fn room(rest: &str) -> Result<Typed, Report> {
+    let (word, name) = split(rest);
+    match (word, one(name)) {
+        ("new", One::Word(name)) => Ok(Typed::RoomNew(name)),
+        _ => Err(usage("room")),
+    }
 }
 
 fn usage(word: &str) -> Report {
@@ -118,7 +151,14 @@ fn usage(word: &str) -> Report {
         "accept" => "/accept [WHO]",
         "decline" => "/decline [WHO]",
         "end" => "/end [WHO]",
-        "go" => "/go lobby or /go WHO",
+        "go" => "/go lobby, /go ROOM or /go WHO",
+        "room" => "/room new NAME",
+        "rooms" => "/rooms",
+        "add" => "/add WHO",
+        "remove" => "/remove WHO",
+        "promote" => "/promote WHO",
+        "leave" => "/leave",
+        "members" => "/members",
         _ => return unknown(word),
     };
     Report::command(format!("/{word} is not complete, or has too much"), format!("usage: {form}"))
@@ -265,8 +305,15 @@ mod tests {
         assert_eq!(parse("/accept Bob"), Ok(Typed::Accept(Some(bob()))));
         assert_eq!(parse("/decline Bob"), Ok(Typed::Decline(Some(bob()))));
         assert_eq!(parse("/end"), Ok(Typed::End(None)));
+        assert_eq!(parse("/room new team"), Ok(Typed::RoomNew("team".to_owned())));
+        assert_eq!(parse("/rooms"), Ok(Typed::Rooms));
+        assert_eq!(parse("/add Bob"), Ok(Typed::Add(bob())));
+        assert_eq!(parse("/remove Bob"), Ok(Typed::Remove(bob())));
+        assert_eq!(parse("/promote Bob"), Ok(Typed::Promote(bob())));
+        assert_eq!(parse("/leave"), Ok(Typed::Leave));
+        assert_eq!(parse("/members"), Ok(Typed::Members));
         assert_eq!(parse("/go lobby"), Ok(Typed::Go(Place::Lobby)));
-        assert_eq!(parse("/go Bob"), Ok(Typed::Go(Place::Member(bob()))));
+        assert_eq!(parse("/go Bob"), Ok(Typed::Go(Place::Named(bob()))));
     }
 
     #[test]
@@ -276,7 +323,11 @@ mod tests {
             ("/msg Bob", "usage: /msg WHO TEXT"),
             ("/msg Bob ", "usage: /msg WHO TEXT"),
             ("/chat", "usage: /chat WHO"),
-            ("/go", "usage: /go lobby or /go WHO"),
+            ("/go", "usage: /go lobby, /go ROOM or /go WHO"),
+            ("/room", "usage: /room new NAME"),
+            ("/room old team", "usage: /room new NAME"),
+            ("/add", "usage: /add WHO"),
+            ("/leave team", "usage: /leave"),
             ("/list all", "usage: /list"),
             ("/accept Bob Eve", "usage: /accept [WHO]"),
         ] {

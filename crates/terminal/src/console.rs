@@ -273,6 +273,10 @@ impl View {
 
     fn message(&mut self, message: &Message, wall_ms: u64) {
         let time = self.times.prefix(message.time, wall_ms);
+        // The operator's member has no commands for rooms, and enters none.
+        if matches!(message.conversation, Conversation::Room(_)) {
+            return;
+        }
         let private = matches!(message.conversation, Conversation::Direct(_));
         let place = if private { "[private] " } else { "" };
         let text = if message.known_kind {

@@ -2,6 +2,7 @@
 
 pub(crate) mod chats;
 mod front;
+mod rooms;
 mod view;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use undertone_client::files::{FileError, SecretError};
 use undertone_client::profile::ProfileError;
 use undertone_client::store::StoreError;
 use undertone_engine::EngineError;
-use undertone_engine::api::{CommandError, Trouble};
+use undertone_engine::api::{CommandError, RoomNameError, Trouble};
 use undertone_wire::frame::Code;
 use undertone_wire::invite::InviteError;
 use undertone_wire::link::{LinkError, Refusal};
@@ -61,6 +61,20 @@ impl Report {
             |name| format!("try {name}"),
         );
         Self::new(Exit::Refused, format!("a name {error}"), help)
+    }
+
+    /// A name for a room that is none.
+    #[must_use]
+    pub fn room_name(text: &str, error: &RoomNameError) -> Self {
+        match error {
+            RoomNameError::Name(error) => {
+                let help = Self::name(text, *error).help;
+                Self::command(format!("a room's name {error}"), help)
+            }
+            RoomNameError::Reserved => {
+                Self::command(format!("the name {text} is reserved"), "choose another name")
+            }
+        }
     }
 
     /// A registration that the relay did not take.
@@ -139,6 +153,20 @@ impl From<&CommandError> for Report {
             CommandError::NotConnected => "it connects again by itself; then write again",
             CommandError::OutboxFull => "wait until some have left, then write again",
             CommandError::ChatEnded(_) => "/chat WHO asks for a new one",
+            CommandError::UnknownRoom(_) => {
+                "/rooms lists those you are in; /room new NAME makes one"
+            }
+            CommandError::RoomOrMember(_) => {
+                "#NAME is always a room; an id, or the start of one, is one only"
+            }
+            CommandError::NotInRoom(_) => "/rooms lists those you are in",
+            CommandError::NotOfRoom { .. } | CommandError::InRoomAlready { .. } => {
+                "/members shows who is in it"
+            }
+            CommandError::NotOwner(_) => "/members shows who is an owner",
+            CommandError::RoomFull { .. } => "make another room, or /remove somebody first",
+            CommandError::CannotBeAdded(_) => "add them again when they are online",
+            CommandError::TooManyRooms => "/leave one of them",
             CommandError::Refused(_) => "try again later",
             CommandError::TooManyRequests => "wait for an answer, or /end one of them",
             CommandError::Internal(_) => "try again; if it goes on, start again",

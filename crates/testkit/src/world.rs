@@ -5,7 +5,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use std::collections::{BTreeMap, VecDeque};
 use undertone_engine::api::Who;
-use undertone_engine::api::{Conversation, Table};
+use undertone_engine::api::{Conversation, RoomOrder, Table};
 use undertone_engine::{
     Command, Engine, Event, EventKind, Input as EngineInput, SealKey, StepKey, Write,
 };
@@ -268,6 +268,11 @@ impl World {
         self.command(at, Command::Direct { who, text: Some(text.to_owned()) })
     }
 
+    /// Something in a room.
+    pub fn room(&mut self, at: usize, room: &str, order: RoomOrder) -> u64 {
+        self.command(at, Command::InRoom { room: Who(room.to_owned()), order })
+    }
+
     fn input(&mut self, at: usize, input: EngineInput) {
         let key = StepKey::new(bytes(&mut self.rng));
         let client = &mut self.clients[at];
@@ -424,7 +429,8 @@ impl World {
     /// The texts a client showed, as `name: text`, and takes them.
     pub fn texts(&mut self, at: usize) -> Vec<String> {
         let events = std::mem::take(&mut self.clients[at].events);
-        events.iter().filter_map(|event| text_of(&event.kind)).collect()
+        let engine = &self.clients[at].engine;
+        events.iter().filter_map(|event| text_of(engine, &event.kind)).collect()
     }
 
     pub fn has(&self, at: usize, wanted: impl Fn(&EventKind) -> bool) -> bool {
@@ -446,11 +452,12 @@ impl World {
     }
 }
 
-fn text_of(kind: &EventKind) -> Option<String> {
+fn text_of(engine: &Engine, kind: &EventKind) -> Option<String> {
     let EventKind::Message(message) = kind else { return None };
     let mark = match message.conversation {
-        Conversation::Lobby => "",
-        Conversation::Direct(_) => "[private] ",
+        Conversation::Lobby => String::new(),
+        Conversation::Direct(_) => "[private] ".to_owned(),
+        Conversation::Room(room) => format!("[{}] ", engine.room_name(&room).unwrap()),
     };
     Some(format!("{mark}{}: {}", message.from.name.as_str(), message.text))
 }

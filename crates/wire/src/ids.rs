@@ -135,6 +135,11 @@ fixed_bytes!(
 shown_as_hex!(EntryId);
 
 fixed_bytes!(
+    /// A room's id: random; the relay never sees it.
+    RoomId, 32);
+shown_as_hex!(RoomId);
+
+fixed_bytes!(
     /// A SHA-256 digest.
     Hash, 32);
 shown_as_hex!(Hash);

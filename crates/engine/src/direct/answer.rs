@@ -25,6 +25,12 @@ impl Chats {
         }
     }
 
+    /// Whether this one asks for a chat; `any`: whether anyone does.
+    pub(crate) fn asks(&self, peer: Option<&ClientId>, any: bool) -> bool {
+        let mut asking = self.chats.values().filter(|c| c.row.state == State::Invited);
+        asking.any(|chat| any || Some(&chat.row.peer) == peer)
+    }
+
     fn invited(&mut self, peer: Option<ClientId>) -> Result<&mut Chat, CommandError> {
         let peer = peer.map_or_else(|| self.the_one_who_asked(), Ok)?;
         let chat = self.chats.get_mut(&peer).ok_or(CommandError::NoRequest)?;

@@ -113,6 +113,7 @@ pub(super) fn follow(cx: &mut Cx<'_>, chat: &mut Chat, happened: Happened) {
         Happened::Ended => ended(cx, chat),
         Happened::Lost(cause) | Happened::Broken(cause) => mend::lost(cx, chat, cause),
         Happened::Cloned => mend::lost(cx, chat, "old-copy"),
+        Happened::Removed { .. } => mend::lost(cx, chat, "removed"),
         Happened::Refused(draft, code) => {
             let (conversation, message) = (chat.conversation(), draft.id);
             chat.outbox.give_up(cx, &message);

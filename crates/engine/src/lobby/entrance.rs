@@ -3,23 +3,20 @@
 use super::door::Knock;
 use super::{Lobby, LobbyAsk, PLACE, lobby_ask};
 use crate::api::{EventKind, Trouble};
-use crate::core::Cx;
+use crate::core::{Ask, Cx};
 use crate::identity::LeafIdentity;
 use crate::mls::{Group, Suite, delete_key_package, key_package};
 use crate::notes::Ticket;
-use crate::outer;
 use crate::roster::{Access, Roster};
-use crate::session::{LOBBY_PSK, Session};
+use crate::session::LOBBY_PSK;
+use crate::welcome::Entering;
 use std::collections::{BTreeSet, VecDeque};
 use undertone_wire::codec::Blob;
-use undertone_wire::frame::{Append, Code, Entry, EntryKind, Request, Start, WriterMark};
-use undertone_wire::ids::{EntryId, Incarnation, LogId, Token};
-use zeroize::Zeroizing;
+use undertone_wire::frame::{Append, Code, Entry, EntryKind, Request, WriterMark};
+use undertone_wire::ids::{EntryId, Incarnation, LogId};
 
 /// A knock that brought nobody in is made again after this long.
 const KNOCK_AGAIN_MS: u64 = 10_000;
-/// How often the session's log is asked whether the commit is there.
-const JOIN_AGAIN_MS: u64 = 150;
 /// A person is told that one waits after this long.
 const TELL_WAITING_MS: u64 = 1_500;
 /// Tickets kept: members may race to let one in.
@@ -42,21 +39,12 @@ pub(super) struct Knocking {
 #[derive(Debug)]
 struct Joining {
     ticket: Ticket,
-    welcome: Option<Zeroizing<Vec<u8>>>,
-    token: Option<Token>,
-    ask_at: Option<u64>,
-}
-
-impl Joining {
-    /// The session's log has been asked whether the commit is there.
-    fn awaits_answer(&self) -> bool {
-        self.token.is_some() && self.ask_at.is_none()
-    }
+    entering: Entering,
 }
 
 impl Knocking {
     pub(super) fn reads(&self, log: &LogId) -> bool {
-        self.joining.as_ref().is_some_and(|joining| joining.ticket.welcome_log == *log)
+        self.joining.as_ref().is_some_and(|joining| joining.entering.reads(log))
     }
 
     pub(super) fn saw(&mut self, other: undertone_wire::ids::ClientId) {
@@ -174,44 +162,23 @@ impl Lobby {
         cx.wake_at(knocking.again_at);
         knocking.joining = None;
         let Some(ticket) = knocking.tickets.pop_front() else { return };
-        let (log, token) = (ticket.welcome_log, ticket.welcome_token.clone());
-        knocking.joining = Some(Joining { ticket, welcome: None, token: None, ask_at: None });
-        lobby_ask(cx, LobbyAsk::WelcomeSubscribe(log), |seq| Request::Subscribe {
-            seq,
-            log,
-            token,
-            from: Start::Oldest,
-        });
+        let place = ticket.place();
+        let ask = Ask::Lobby(LobbyAsk::WelcomeSubscribe(place.log));
+        let entering = Entering::begin(cx, place, ask);
+        knocking.joining = Some(Joining { ticket, entering });
     }
 
-    /// The Welcome is here. It is tried and put back: it counts only once the log has its commit.
     pub(super) fn on_welcome_entry(&mut self, cx: &mut Cx<'_>, entry: &Entry) {
         let keys = &self.keys;
         let Some(joining) = self.knocking.as_mut().and_then(|k| k.joining.as_mut()) else { return };
-        if joining.ticket.welcome_log != entry.log || joining.welcome.is_some() {
+        if !joining.entering.reads(&entry.log) || joining.entering.has_welcome() {
             return;
         }
-        cx.send(Request::Unsubscribe { log: entry.log });
-        let Ok(welcome) = outer::open(&joining.ticket.welcome_key.0, &entry.log.0, &entry.body)
-        else {
-            return self.refuse_ticket(cx, "welcome-seal");
-        };
-        let savepoint = cx.core.provider.savepoint();
-        let tried = Group::join(&cx.core.provider, &welcome, Some((LOBBY_PSK, &keys.psk)))
-            .map_err(|_| "welcome")
-            .and_then(|group| {
-                check_lobby(cx, &group, &keys.conversation_id)?;
-                let ticket = &joining.ticket;
-                Session::new(cx, ticket.log, ticket.number, group, true).map_err(|_| "epoch-keys")
-            })
-            .map(|session| session.token().clone());
-        cx.core.provider.rollback(savepoint);
-        match tried {
-            Ok(token) => {
-                joining.welcome = Some(welcome);
-                joining.token = Some(token);
-                self.ask_for_session(cx);
-            }
+        let session = (joining.ticket.log, joining.ticket.number);
+        let psk = Some((LOBBY_PSK, &*keys.psk));
+        let check = |cx: &Cx<'_>, group: &Group| check_lobby(cx, group, &keys.conversation_id);
+        match joining.entering.try_welcome(cx, entry, psk, session, check) {
+            Ok(()) => self.ask_for_session(cx),
             Err(cause) => self.refuse_ticket(cx, cause),
         }
     }
@@ -223,26 +190,17 @@ impl Lobby {
 
     fn ask_for_session(&mut self, cx: &mut Cx<'_>) {
         let Some(joining) = self.knocking.as_mut().and_then(|k| k.joining.as_mut()) else { return };
-        let Some(token) = joining.token.clone() else { return };
-        joining.ask_at = None;
-        let (log, welcome) = (joining.ticket.log, joining.ticket.welcome_log);
-        lobby_ask(cx, LobbyAsk::JoinSubscribe(welcome), |seq| Request::Subscribe {
-            seq,
-            log,
-            token,
-            from: Start::Token,
-        });
+        let ask = Ask::Lobby(LobbyAsk::JoinSubscribe(joining.ticket.welcome_log));
+        joining.entering.ask_for_session(cx, joining.ticket.log, ask);
     }
 
     /// The commit is not there yet, or never will be.
     pub(super) fn on_join_refused(&mut self, cx: &mut Cx<'_>, code: Code) {
-        let at = cx.now.after(JOIN_AGAIN_MS);
         let Some(knocking) = &mut self.knocking else { return };
         let another = !knocking.tickets.is_empty();
         let Some(joining) = &mut knocking.joining else { return };
         if code == Code::TokenUnknown && !another {
-            joining.ask_at = Some(at);
-            return cx.wake_at(at);
+            return joining.entering.wait(cx);
         }
         if code == Code::TokenUnknown {
             // It may still come: try the others first.
@@ -263,10 +221,9 @@ impl Lobby {
         let Some(joining) = self.knocking.take().and_then(|knocking| knocking.joining) else {
             return;
         };
-        let (ticket, Some(welcome)) = (joining.ticket, joining.welcome) else { return };
-        let joined = Group::join(&cx.core.provider, &welcome, Some((LOBBY_PSK, &self.keys.psk)))
-            .and_then(|group| Session::new(cx, ticket.log, ticket.number, group, true));
-        let Ok(mut session) = joined else {
+        let Joining { ticket, entering } = joining;
+        let psk = Some((LOBBY_PSK, &*self.keys.psk));
+        let Some(mut session) = entering.join(cx, psk, (ticket.log, ticket.number)) else {
             return cx.trouble(Trouble::SessionLost { place: PLACE.to_owned(), cause: "welcome" });
         };
         // Nothing can disagree with a session that starts here.
@@ -290,8 +247,9 @@ impl Lobby {
             self.told_waiting = true;
             cx.news(EventKind::LobbyWaiting);
         }
-        let asks = knocking.joining.as_ref().is_some_and(Joining::awaits_answer);
-        let ask_at = knocking.joining.as_ref().and_then(|joining| joining.ask_at);
+        let asks =
+            knocking.joining.as_ref().is_some_and(|joining| joining.entering.awaits_answer());
+        let ask_at = knocking.joining.as_ref().and_then(|joining| joining.entering.ask_at());
         let (again_at, number) = (knocking.again_at, knocking.number);
         let tell_at = knocking.tell_at;
         // A log that has been asked may just have said yes; its answer comes, or the link ends.

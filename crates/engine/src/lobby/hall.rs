@@ -2,19 +2,18 @@
 
 use super::door::Knock;
 use super::judge::{judge, leaves};
-use super::{Lobby, LobbyAsk, PLACE, lobby_ask};
+use super::{Lobby, LobbyAsk, PLACE};
 use crate::api::{Conversation, EventKind, Message, NotSent, Trouble};
 use crate::content::{Content, Kind};
 use crate::core::{Ask, Cx};
 use crate::identity::LeafIdentity;
 use crate::mls::{Group, MAX_ADDS};
 use crate::notes::{Body, Note, Ticket, delivery};
-use crate::outer;
 use crate::session::{Happened, Reading, Session};
+use crate::welcome::{Offer, Place};
 use std::collections::HashSet;
-use undertone_wire::codec::Blob;
-use undertone_wire::frame::{Append, Cursor, Entry, EntryKind, LogTerms, Request};
-use undertone_wire::ids::{ClientId, LogId, Token};
+use undertone_wire::frame::{Cursor, Entry};
+use undertone_wire::ids::ClientId;
 use undertone_wire::limits::MAX_TEXT;
 
 /// Knocks gathered into one commit where they come one after another.
@@ -42,11 +41,7 @@ pub(super) struct Waiting {
 #[derive(Debug)]
 pub(super) struct Plan {
     joiners: Vec<(ClientId, Vec<u8>)>,
-    welcome: Vec<u8>,
-    pub(super) welcome_log: LogId,
-    welcome_token: Token,
-    welcome_key: Token,
-    next: Token,
+    pub(super) offer: Offer,
     door: Option<Cursor>,
 }
 
@@ -154,55 +149,38 @@ impl Lobby {
             .collect();
         let joiners = batch.iter().map(|w| (w.leaf.client_id, w.knock.inbox.to_vec())).collect();
         let adding = batch.iter().map(|w| w.leaf.clone()).collect();
-        let Ok((Some(welcome), next)) = session.stage(cx, &add, &remove, adding) else {
+        let Ok((Some(welcome), next)) = session.stage(cx, &add, &remove, adding, None) else {
             // One of them cannot be added; nobody of this batch is worth a second try.
             self.waiting.retain(|waiting| !joining.contains(&waiting.leaf.client_id));
             return cx.trouble(Trouble::Unreadable { place: PLACE.to_owned(), cause: "knock" });
         };
-        let plan = Plan {
-            joiners,
-            welcome,
-            welcome_log: LogId(*cx.draw()),
-            welcome_token: Token(*cx.draw()),
-            welcome_key: Token(*cx.draw()),
-            next,
-            door: self.door.cursor,
-        };
-        let (log, token) = (plan.welcome_log, plan.welcome_token.hash());
-        self.plan = Some(plan);
-        let terms = LogTerms { epoch: 0, token, slots: 0, per_writer: 0, ttl: WELCOME_TTL_S };
-        lobby_ask(cx, LobbyAsk::WelcomeCreate(log), |seq| Request::CreateLog { seq, log, terms });
+        let offer = Offer::new(cx, welcome, next);
+        let ask = Ask::Lobby(LobbyAsk::WelcomeCreate(offer.place.log));
+        offer.create(cx, ask, WELCOME_TTL_S);
+        self.plan = Some(Plan { joiners, offer, door: self.door.cursor });
     }
 
     pub(super) fn on_welcome_created(&mut self, cx: &mut Cx<'_>) {
         let Some(plan) = &self.plan else { return };
-        let sealed =
-            outer::seal(&plan.welcome_key.0, &cx.draw(), &plan.welcome_log.0, &plan.welcome);
-        let (log, token) = (plan.welcome_log, plan.welcome_token.clone());
-        let Ok(body) = Blob::new(sealed) else { return self.drop_plan(cx) };
-        lobby_ask(cx, LobbyAsk::WelcomeAppend(log), |seq| {
-            let kind = EntryKind::Application;
-            Request::Append(Append { seq, log, token, writer_number: 1, epoch: 0, kind, body })
-        });
+        let ask = Ask::Lobby(LobbyAsk::WelcomeAppend(plan.offer.place.log));
+        if !plan.offer.store(cx, ask) {
+            self.drop_plan(cx);
+        }
     }
 
     /// The Welcome is stored: the tickets go out, and then the commit.
     pub(super) fn on_welcome_stored(&mut self, cx: &mut Cx<'_>) {
         let (Some(plan), Some(session)) = (&self.plan, &mut self.session) else { return };
         for (id, inbox) in &plan.joiners {
-            let ticket = Ticket {
-                number: session.number,
-                log: session.log,
-                welcome_log: plan.welcome_log,
-                welcome_token: plan.welcome_token.clone(),
-                welcome_key: plan.welcome_key.clone(),
-                door: plan.door,
-            };
+            let Place { log: welcome_log, token: welcome_token, key: welcome_key } =
+                plan.offer.place.clone();
+            let (number, log, door) = (session.number, session.log, plan.door);
+            let ticket = Ticket { number, log, welcome_log, welcome_token, welcome_key, door };
             if let Some(note) = Note::sealed(cx, *id, inbox, Body::Ticket(ticket)) {
                 cx.ask(Ask::Lobby(LobbyAsk::TicketSent), delivery(*id, note));
             }
         }
-        let next = plan.next.clone();
+        let next = plan.offer.next.clone();
         if !session.launch(cx, &next) {
             self.plan = None;
         }
@@ -261,6 +239,7 @@ impl Lobby {
                 cx.trouble(Trouble::Gap { name });
             }
             Happened::Broken(cause) => self.broken(cx, cause),
+            Happened::Removed { .. } => self.broken(cx, "removed"),
             Happened::Cloned => self.broken(cx, "old-copy"),
             Happened::Ended => self.broken(cx, "ended"),
             // The relay has no such log any more: whoever sees it opens the next session, and the

@@ -2,14 +2,8 @@
 
 use crate::identity::LeafIdentity;
 use crate::mls::{Group, Received};
+pub(super) use crate::session::leaves;
 use std::collections::HashSet;
-
-/// Everyone in the group, by rising leaf.
-pub(super) fn leaves(group: &Group) -> Vec<(u32, LeafIdentity)> {
-    let members = group.members().unwrap_or_default();
-    let read = |m: crate::mls::Member| Some((m.leaf, LeafIdentity::read(&m.identity.credential)?));
-    members.into_iter().filter_map(read).collect()
-}
 
 /// What a commit in the lobby may do: add accounts that prove themselves, and take out a leaf only
 /// where its own account comes in again. Nobody decides here by a clock or by what he alone knows.
@@ -22,7 +16,9 @@ pub(super) fn judge(group: &Group, received: &Received) -> Result<(), &'static s
             .map_err(|_| "leaf-signature")?;
     let before = leaves(group);
     let committer = before.iter().find(|(leaf, _)| *leaf == received.committer);
-    if committer.is_none_or(|(_, leaf)| leaf.client_id != renewed.client_id) {
+    if !committer.is_some_and(|(_, leaf)| {
+        leaf.client_id == renewed.client_id && leaf.account == renewed.account
+    }) {
         return Err("committer-changed");
     }
     let mut added = Vec::new();

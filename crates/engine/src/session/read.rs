@@ -248,11 +248,11 @@ impl Session {
         received: Received,
         judge: impl FnOnce(&Group, &Received) -> Result<(), &'static str>,
     ) -> Vec<Happened> {
-        if received.self_removed {
-            return vec![Happened::Broken("removed")];
-        }
         if let Err(cause) = judge(&self.group, &received) {
             return vec![Happened::Broken(cause)];
+        }
+        if received.self_removed {
+            return vec![Happened::Removed { roster: received.roster }];
         }
         let provider = &cx.core.provider;
         let Ok(next) = epoch_keys(&self.log, |l, c, n| received.export(provider, l, c, n)) else {

@@ -136,9 +136,14 @@ impl Session {
         add: &[Vec<u8>],
         remove: &[u32],
         adding: Vec<LeafIdentity>,
+        roster: Option<&[u8]>,
     ) -> Result<(Option<Vec<u8>>, Token), mls::Error> {
         let signer = cx.core.identity.signer(self.group.suite()).ok_or(mls::Error::WrongSigner)?;
-        let plan = Plan { add, remove, roster: None, psk: self.psk, aad: b"" };
+        // What was staged before a crash and never sent.
+        if self.group.has_pending() && !self.commits() {
+            self.group.drop_pending(&cx.core.provider)?;
+        }
+        let plan = Plan { add, remove, roster, psk: self.psk, aad: b"" };
         let staged = self.group.stage_commit(&cx.core.provider, signer, plan)?;
         let provider = &cx.core.provider;
         let group = &self.group;

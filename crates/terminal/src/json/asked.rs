@@ -2,7 +2,7 @@
 
 use crate::report::Report;
 use serde_json::{Map, Value};
-use undertone_engine::api::Who;
+use undertone_engine::api::{RoomName, RoomOrder, Who};
 use undertone_wire::name::Name;
 
 /// What a program calls one of its lines; the answer carries it again.
@@ -34,6 +34,9 @@ pub(super) enum Verb {
     ChatRequest(Who, Option<String>),
     ChatResponse(Option<Who>, bool),
     ChatTerminate(Who),
+    RoomNew(RoomName),
+    Rooms,
+    InRoom(Who, RoomOrder),
     Bye,
 }
 
@@ -87,6 +90,9 @@ fn verb(fields: &Map<String, Value>) -> Result<Verb, Report> {
         "get_pubkey" => Ok(Verb::GetPubkey(who("who")?)),
         "relay" => {
             let body = needs("text")?;
+            if let Some(room) = text("room") {
+                return Ok(Verb::InRoom(Who(room), RoomOrder::Say(body)));
+            }
             match text("to") {
                 Some(to) if to != "lobby" => Ok(Verb::RelayTo(Who(to), body)),
                 _ => Ok(Verb::RelayLobby(body)),
@@ -98,6 +104,24 @@ fn verb(fields: &Map<String, Value>) -> Result<Verb, Report> {
             let accept =
                 accept.ok_or_else(|| wrong("the line needs `accept`: true or false".into()))?;
             Ok(Verb::ChatResponse(text("to").map(Who), accept))
+        }
+        "room" => {
+            let room = || who("room");
+            let order = match needs("do")?.as_str() {
+                "list" => return Ok(Verb::Rooms),
+                "new" => {
+                    let name = needs("name")?;
+                    let parsed = RoomName::parse(&name);
+                    return parsed.map(Verb::RoomNew).map_err(|e| Report::room_name(&name, &e));
+                }
+                "add" => RoomOrder::Add(who("who")?),
+                "remove" => RoomOrder::Remove(who("who")?),
+                "promote" => RoomOrder::Promote(who("who")?),
+                "leave" => RoomOrder::Leave,
+                "members" => RoomOrder::Members,
+                _ => return Err(wrong("nothing like this can be done in a room".to_owned())),
+            };
+            Ok(Verb::InRoom(room()?, order))
         }
         "chat_terminate" => Ok(Verb::ChatTerminate(who("to")?)),
         _ => Err(wrong("this type of line is not known".to_owned())),

@@ -3,7 +3,7 @@
 use super::asked::Id;
 use serde_json::{Value, json};
 use undertone_engine::EventKind;
-use undertone_engine::api::{Conversation, Ended, Person};
+use undertone_engine::api::{Conversation, Ended, Person, Room, RoomChange, RoomMember, RoomOver};
 
 /// Adds the id of the line that is answered.
 pub(super) fn with_id(mut object: Value, id: Option<&Id>) -> Value {
@@ -30,7 +30,34 @@ fn conversation(conversation: &Conversation) -> Value {
     match conversation {
         Conversation::Lobby => json!("lobby"),
         Conversation::Direct(peer) => json!(peer.to_string()),
+        Conversation::Room(room) => json!(room.to_string()),
     }
+}
+
+fn room(room: &Room) -> Value {
+    json!({
+        "room_id": room.id.to_string(),
+        "name": room.name,
+        "members": room.members,
+        "owner": room.owner,
+        "invited": room.invited,
+    })
+}
+
+fn room_event(event: &str, which: &Room) -> Value {
+    json!({ "type": "room", "event": event, "room": room(which) })
+}
+
+/// With more fields.
+fn with(mut object: Value, more: &[(&str, Value)]) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    }
+    object
+}
+
+fn people(members: &[Person]) -> Value {
+    json!(members.iter().map(person).collect::<Vec<_>>())
 }
 
 fn delivery(state: &str, at: &Conversation, message: impl ToString) -> Value {
@@ -120,6 +147,47 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
             "conversation": who.client_id.to_string(),
             "messages": messages.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }),
+        EventKind::RoomEntered { room, by, members } => with(
+            room_event("entered", room),
+            &[("by", json!(by.as_ref().map(person))), ("members", people(members))],
+        ),
+        EventKind::RoomInvited { room, by, members } => {
+            with(room_event("invited", room), &[("by", person(by)), ("members", people(members))])
+        }
+        EventKind::RoomChanged { room, by, who, change } => {
+            let event = match change {
+                RoomChange::Added => "added",
+                RoomChange::Removed => "removed",
+                RoomChange::Left => "left",
+                RoomChange::Promoted => "promoted",
+            };
+            with(room_event(event, room), &[("by", person(by)), ("member", person(who))])
+        }
+        EventKind::RoomLeft { room, why, not_sent } => {
+            let why = match why {
+                RoomOver::Left => "left",
+                RoomOver::Removed => "removed",
+            };
+            with(room_event("over", room), &[("why", json!(why)), ("not_sent", json!(not_sent))])
+        }
+        EventKind::Rooms(rooms) => json!({
+            "type": "room", "event": "list", "rooms": rooms.iter().map(room).collect::<Vec<_>>(),
+        }),
+        EventKind::RoomMembers { room, members } => {
+            let line = |member: &RoomMember| {
+                json!({
+                    "member": person(&member.who), "owner": member.owner, "online": member.online,
+                })
+            };
+            let members: Vec<_> = members.iter().map(line).collect();
+            with(room_event("members", room), &[("who", json!(members))])
+        }
+        EventKind::RoomDelivered { room, messages } => json!({
+            "type": "delivery",
+            "state": "delivered",
+            "conversation": room.to_string(),
+            "messages": messages.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }),
         EventKind::Bye(code) => json!({
             "type": "error", "error": format!("the relay ends this connection: {code}"),
             "help": "nothing to do where it comes back by itself",
@@ -127,6 +195,7 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
         EventKind::Chats(_)
         | EventKind::Sent(_)
         | EventKind::Resolved(_)
+        | EventKind::RoomFound(_)
         | EventKind::Failed(_)
         | EventKind::Trouble(_)
         | EventKind::RegistrationRefused(_) => return None,

@@ -1,13 +1,17 @@
 //! The conversation in front: where bare text goes. Nothing that arrives changes it.
 
 use crate::report::Report;
-use undertone_engine::api::{Conversation, Person};
+use undertone_engine::api::{Conversation, Person, RoomId};
 use undertone_wire::ids::ClientId;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Front {
     Lobby,
     Direct(Person),
+    /// A room and how it is shown.
+    Room(RoomId, String),
+    /// This room was in front when one left it.
+    Left(String),
     /// The chat with this member was in front when it ended.
     Over(Person),
 }
@@ -18,6 +22,11 @@ impl Front {
         match self {
             Self::Lobby => Ok(Conversation::Lobby),
             Self::Direct(person) => Ok(Conversation::Direct(person.client_id)),
+            Self::Room(id, _) => Ok(Conversation::Room(*id)),
+            Self::Left(name) => Err(Report::command(
+                format!("nobody is in front: you are no longer in {name}"),
+                "/go lobby, /go ROOM or /go WHO",
+            )),
             Self::Over(person) => Err(Report::command(
                 format!("nobody is in front: the chat with {} is over", person.name),
                 "/go lobby, or /go WHO; /chat WHO asks for a new chat",
@@ -34,10 +43,27 @@ impl Front {
         }
     }
 
+    /// The room, for what can be done in one only.
+    pub(super) fn room(&self) -> Result<RoomId, Report> {
+        match self {
+            Self::Room(id, _) => Ok(*id),
+            _ => Err(Report::command("no room is in front", "/go ROOM first; /rooms lists them")),
+        }
+    }
+
+    /// A room was left.
+    pub(super) fn left(&mut self, id: RoomId) {
+        if let Self::Room(room, name) = self
+            && *room == id
+        {
+            *self = Self::Left(name.clone());
+        }
+    }
+
     /// Whose chat it is.
     pub(super) fn person(&self) -> Option<&Person> {
         match self {
-            Self::Lobby => None,
+            Self::Lobby | Self::Room(..) | Self::Left(_) => None,
             Self::Direct(person) | Self::Over(person) => Some(person),
         }
     }

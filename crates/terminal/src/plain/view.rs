@@ -10,7 +10,9 @@ use crate::text::{harmless, one_line};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use undertone_client::client::{Status, Told};
-use undertone_engine::api::{Chat, Conversation, Ended, Message, Person, Who};
+use undertone_engine::api::{
+    Chat, Conversation, Ended, Message, Person, RoomId, RoomName, RoomOrder, Who,
+};
 use undertone_engine::{Command, Event, EventKind};
 use undertone_wire::frame::Code;
 use undertone_wire::ids::{ClientId, EntryId};
@@ -23,7 +25,7 @@ const SLOW: Duration = Duration::from_secs(2);
 const MAX_IN_FLIGHT: usize = 64;
 
 /// People and commands that are remembered; a lobby has fewer.
-const MAX_REMEMBERED: usize = 4_096;
+pub(super) const MAX_REMEMBERED: usize = 4_096;
 
 /// How far one has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,8 @@ enum Stage {
 enum Asked {
     List(Option<Vec<Person>>),
     Go,
+    RoomNew,
+    Rooms,
     Chat,
     Status(Person),
     Other,
@@ -55,19 +59,21 @@ enum Asked {
 pub(super) struct View {
     setup: Setup,
     stage: Stage,
-    me: Option<Person>,
+    pub(super) me: Option<Person>,
     /// The lobby was entered: a new link goes on where the last one ended.
     entered: bool,
     /// The name that the relay was asked for last.
     wanted: Option<Name>,
-    front: Front,
+    pub(super) front: Front,
     asked: BTreeMap<u64, Asked>,
     asks: VecDeque<(u64, Command)>,
     next_tag: u64,
     shown: Vec<Shown>,
     people: BTreeMap<ClientId, Name>,
     let_in: BTreeMap<ClientId, Name>,
-    /// Texts to the lobby that are not at the relay; a moment until it was said that they wait.
+    /// How rooms are shown.
+    pub(super) rooms: BTreeMap<RoomId, String>,
+    /// Texts to the lobby and to rooms that are not at the relay; a moment until it was said that they wait.
     in_flight: BTreeMap<EntryId, Option<Instant>>,
     /// Lines that wait until somebody is there to read them, in a pipe.
     held: VecDeque<String>,
@@ -93,6 +99,7 @@ impl View {
             shown: Vec::new(),
             people: BTreeMap::new(),
             let_in: BTreeMap::new(),
+            rooms: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             held: VecDeque::new(),
             quits: false,
@@ -164,7 +171,7 @@ impl View {
         }
     }
 
-    fn say(&mut self, line: impl Into<String>) {
+    pub(super) fn say(&mut self, line: impl Into<String>) {
         self.shown.push(Shown::Line(line.into()));
     }
 
@@ -285,13 +292,33 @@ impl View {
             Typed::Decline(who) => self.ask(Asked::Other, Command::Decline(who.map(Who))),
             Typed::End(who) => self.end_chat(who),
             Typed::Go(Place::Lobby) => self.go_to_lobby(),
-            Typed::Go(Place::Member(who)) => self.ask(Asked::Go, Command::Resolve(Who(who))),
+            Typed::Go(Place::Named(who)) => self.ask(Asked::Go, Command::Find(Who(who))),
+            Typed::RoomNew(name) => match RoomName::parse(&name) {
+                Ok(name) => self.ask(Asked::RoomNew, Command::RoomNew(name)),
+                Err(error) => self.problem(Report::room_name(&name, &error)),
+            },
+            Typed::Rooms => self.ask(Asked::Rooms, Command::Rooms),
+            Typed::Add(who) => self.in_room(RoomOrder::Add(Who(who))),
+            Typed::Remove(who) => self.in_room(RoomOrder::Remove(Who(who))),
+            Typed::Promote(who) => self.in_room(RoomOrder::Promote(Who(who))),
+            Typed::Leave => self.in_room(RoomOrder::Leave),
+            Typed::Members => self.in_room(RoomOrder::Members),
         }
     }
 
     fn text(&mut self, text: String) {
         match self.front.conversation() {
             Ok(to) => self.ask(Asked::Other, Command::Send { to, text }),
+            Err(report) => self.problem(report),
+        }
+    }
+
+    fn in_room(&mut self, order: RoomOrder) {
+        match self.front.room() {
+            Ok(id) => {
+                let room = Who(id.to_string());
+                self.ask(Asked::Other, Command::InRoom { room, order });
+            }
             Err(report) => self.problem(report),
         }
     }
@@ -431,6 +458,7 @@ impl View {
             EventKind::Renewed { conversation, cause } => {
                 let with = match conversation {
                     Conversation::Lobby => "the lobby".to_owned(),
+                    Conversation::Room(id) => format!("the room {}", self.room_name(&id)),
                     Conversation::Direct(id) => {
                         let name = self.people.get(&id).map(ToString::to_string);
                         format!("the chat with {}", name.unwrap_or_else(|| id.to_string()))
@@ -461,7 +489,10 @@ impl View {
             EventKind::AtRelay { message, .. } => {
                 self.in_flight.remove(&message);
             }
-            EventKind::Queued { conversation: Conversation::Lobby, message } => {
+            EventKind::Queued {
+                conversation: Conversation::Lobby | Conversation::Room(_),
+                message,
+            } => {
                 self.queued(message, now);
             }
             EventKind::Queued { .. } | EventKind::Key { .. } => {}
@@ -478,6 +509,21 @@ impl View {
             EventKind::NoLongerMember(who) => {
                 self.say(format!("{} is no longer a member", who.name));
             }
+            EventKind::RoomEntered { room, by, members } => {
+                let new = matches!(about, Some(Asked::RoomNew));
+                self.room_entered(&room, by.as_ref(), &members, new);
+            }
+            EventKind::RoomInvited { room, by, members } => {
+                self.room_invited(&room, &by, &members);
+            }
+            EventKind::RoomChanged { room, by, who, change } => {
+                self.room_changed(&room, &by, &who, change);
+            }
+            EventKind::RoomLeft { room, why, .. } => self.room_left(&room, why),
+            EventKind::Rooms(rooms) => self.room_list(&rooms, matches!(about, Some(Asked::Rooms))),
+            EventKind::RoomFound(room) => self.room_to_front(&room),
+            EventKind::RoomMembers { room, members } => self.room_members(&room, &members),
+            EventKind::RoomDelivered { .. } => {}
             EventKind::Resolved(person) => self.resolved(person, about.as_ref()),
             EventKind::Members(members) => self.members(event.tag, members),
             EventKind::Chats(chats) => self.chats(about, &chats),
@@ -553,8 +599,9 @@ impl View {
         self.remember(&message.from);
         let time = self.setup.times.prefix(message.time, wall_ms);
         let place = match message.conversation {
-            Conversation::Lobby => "",
-            Conversation::Direct(_) => "[private] ",
+            Conversation::Lobby => String::new(),
+            Conversation::Direct(_) => "[private] ".to_owned(),
+            Conversation::Room(id) => format!("[{}] ", self.room_name(&id)),
         };
         let text = if message.known_kind {
             harmless(&message.text)
@@ -588,7 +635,7 @@ impl View {
         self.let_in.insert(who.client_id, by.name.clone());
     }
 
-    fn remember(&mut self, person: &Person) {
+    pub(super) fn remember(&mut self, person: &Person) {
         if self.people.len() >= MAX_REMEMBERED {
             self.people.pop_first();
         }
@@ -599,6 +646,7 @@ impl View {
     fn called(&self, conversation: Conversation) -> String {
         match conversation {
             Conversation::Lobby => String::new(),
+            Conversation::Room(id) => format!(" to {}", self.room_name(&id)),
             Conversation::Direct(id) => {
                 self.people.get(&id).map(|name| format!(" to {name}")).unwrap_or_default()
             }

@@ -17,6 +17,7 @@ mod operator;
 mod privacy;
 mod profiles;
 mod restart;
+mod rooms;
 mod start;
 mod texts;
 mod transcripts;

@@ -5,7 +5,9 @@ use super::super::told;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use undertone_engine::EventKind;
-use undertone_engine::api::{Conversation, Ended, Message, NotSent, Person};
+use undertone_engine::api::{
+    Conversation, Ended, Message, NotSent, Person, Room, RoomChange, RoomId, RoomMember, RoomOver,
+};
 use undertone_wire::account::{AccountKey, Ed25519Key};
 use undertone_wire::frame::Code;
 use undertone_wire::ids::{ClientId, EntryId};
@@ -15,7 +17,7 @@ const PAGE: &str = include_str!("../../../../../docs/json.md");
 const SCHEMA: &str = include_str!("../../../../../docs/json.schema.json");
 
 /// The verbs of the interface.
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 12] = [
     "hello",
     "register",
     "get_pubkey",
@@ -25,6 +27,7 @@ const VERBS: [&str; 11] = [
     "relay",
     "user_list",
     "delivery",
+    "room",
     "error",
     "bye",
 ];
@@ -201,8 +204,40 @@ fn events() -> Vec<EventKind> {
         EventKind::Delivered { who: who.clone(), messages: vec![message] },
         EventKind::Bye(Code::Replaced),
     ];
+    events.extend(room_events(&who, message));
     for why in [Ended::ByMe, Ended::ByThem] {
         events.push(EventKind::ChatEnded { who: who.clone(), why, not_sent: 1 });
+    }
+    events
+}
+
+fn room_events(who: &Person, message: EntryId) -> Vec<EventKind> {
+    let id = RoomId([4; 32]);
+    let (name, suite) = ("team".to_owned(), "MLS_…");
+    let room = Room { id, name, members: 2, owner: true, invited: false, epoch: 1, suite };
+    let (by, members) = (who.clone(), vec![who.clone()]);
+    let mut events = vec![
+        EventKind::RoomEntered { room: room.clone(), by: None, members: Vec::new() },
+        EventKind::RoomEntered {
+            room: room.clone(),
+            by: Some(by.clone()),
+            members: members.clone(),
+        },
+        EventKind::RoomInvited { room: room.clone(), by: by.clone(), members },
+        EventKind::Rooms(vec![room.clone()]),
+        EventKind::RoomMembers {
+            room: room.clone(),
+            members: vec![RoomMember { who: who.clone(), owner: true, online: false }],
+        },
+        EventKind::RoomDelivered { room: id, messages: vec![message] },
+        EventKind::AtRelay { conversation: Conversation::Room(id), message },
+    ];
+    for why in [RoomOver::Left, RoomOver::Removed] {
+        events.push(EventKind::RoomLeft { room: room.clone(), why, not_sent: 1 });
+    }
+    for change in [RoomChange::Added, RoomChange::Removed, RoomChange::Left, RoomChange::Promoted] {
+        let (room, by, who) = (room.clone(), by.clone(), who.clone());
+        events.push(EventKind::RoomChanged { room, by, who, change });
     }
     events
 }

@@ -1,0 +1,42 @@
+//! Rooms.
+
+use crate::scene;
+
+#[test]
+fn a_room_is_made_filled_talked_in_and_left() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let [mut alice, mut bob, mut carol] = scene.members(["Alice", "Bob", "Carol"]);
+    alice.say("/room new team");
+    alice.expect("Now talking to team; /add WHO brings somebody in");
+    alice.say("/add Bob");
+    alice.say("/add Carol");
+    // It waits until they are in.
+    alice.say("welcome both");
+    bob.expect("  Alice added you to team; in it: Alice*");
+    carol.expect("  Alice added you to team; in it: Alice*");
+    bob.expect("[team] Alice: welcome both");
+    carol.expect("[team] Alice: welcome both");
+    bob.say("/go team");
+    bob.expect("Now talking to team (3 members)");
+    bob.say("thank you");
+    alice.expect("[team] Bob: thank you");
+    carol.expect("[team] Bob: thank you");
+    bob.say("/remove Carol");
+    bob.expect_error("only an owner of team may do this", "*/members*");
+    alice.say("/remove Bob");
+    bob.expect("  you are no longer a member of team");
+    carol.expect("  Bob is no longer a member of team: removed by Alice");
+    bob.say("still here?");
+    bob.expect_error("nobody is in front: you are no longer in team", "*/go*");
+    alice.say("just us");
+    carol.expect("[team] Alice: just us");
+    alice.say("/members");
+    alice.expect("Members of team: 2");
+    alice.expect("  Alice (*), owner, online");
+    alice.say("/leave");
+    alice.expect("  you left team; its keys are discarded");
+    carol.expect("  Carol is an owner of team now: made so by Alice");
+    carol.expect("  Alice is no longer a member of team: left");
+    bob.never_said("*just us*");
+}
