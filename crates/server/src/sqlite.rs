@@ -4,6 +4,7 @@
 //! has a checksum, and a guard beside the file notices when its end was lost; what is damaged fails
 //! for its own record only, is named, and is left as it is.
 
+mod examine;
 #[cfg(test)]
 mod figures;
 mod guard;
@@ -14,6 +15,8 @@ mod shares;
 mod sum;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use examine::{Examined, examine};
 
 use crate::data::unusable;
 use crate::error::StartError;
@@ -159,6 +162,18 @@ impl SqliteStore {
         if write_life(&self.connection, &next).is_ok() {
             self.committed(next);
         }
+    }
+
+    /// What is stored may be older than what members know: they will be told to look.
+    pub(crate) fn begin_another_life(&mut self, draw: Draw) -> Result<(), String> {
+        let mut fresh = [0; 16];
+        draw(&mut fresh).map_err(|_| "the system gives no random bytes".to_owned())?;
+        let incarnation = Incarnation(fresh);
+        let next = Life { incarnation, commits: self.life.commits + 1, ..self.life };
+        write_life(&self.connection, &next).map_err(|error| error.to_string())?;
+        self.guard = Guard::open(&self.path, incarnation).map_err(|error| error.to_string())?;
+        self.committed(next);
+        Ok(())
     }
 
     /// Gives free pages back to the system, some at a time, where they are more than what is in use
