@@ -35,7 +35,8 @@ pub(crate) fn restore(
     if let Some(aside) = aside {
         say(output, &format!("what was there is in {}", aside.display()));
     }
-    let line = format!("restored into {}; members are told to look again", data.display());
+    let line =
+        format!("restored into {}; what members know better they bring again", data.display());
     Ok(say(output, &line))
 }
 

@@ -5,8 +5,6 @@ use super::manifest;
 use super::{CareError, file_error};
 use crate::data::{DataFolder, write_private};
 use crate::platform;
-use crate::randomness;
-use crate::sqlite::SqliteStore;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +18,7 @@ const MAX_ASIDE: u32 = 1_000;
 /// Puts a backup into a data folder in which no relay runs. What is there already is an error, or
 /// with `replace` is moved aside, into a folder that is returned; nothing is deleted.
 ///
-/// The store begins another life: members may know more than it does, and are told to look.
+/// Members may know more than a backup does: they see which logs went back, and repair those.
 pub fn restore(from: &Path, data: &Path, replace: bool) -> Result<Option<PathBuf>, CareError> {
     let files = manifest::read(from)?;
     // Holds the folder as a relay would.
@@ -37,7 +35,6 @@ pub fn restore(from: &Path, data: &Path, replace: bool) -> Result<Option<PathBuf
         platform::private_folder(parent).map_err(file_error(parent))?;
         copy(&from.join(path), &target)?;
     }
-    begin_another_life(&coming)?;
     let aside = if there { Some(move_aside(data)?) } else { None };
     for part in PARTS {
         rename_if_there(&coming.join(part), &data.join(part))?;
@@ -74,15 +71,6 @@ fn copy(from: &Path, to: &Path) -> Result<(), CareError> {
     let mut target = options.write(true).create_new(true).open(to).map_err(file_error(to))?;
     io::copy(&mut contents, &mut target).map_err(file_error(to))?;
     target.sync_all().map_err(file_error(to))
-}
-
-fn begin_another_life(coming: &Path) -> Result<(), CareError> {
-    let path = coming.join("store").join("relay");
-    if !path.exists() {
-        return Ok(());
-    }
-    let mut store = SqliteStore::open(&path, randomness::system)?;
-    store.begin_another_life(randomness::system).map_err(|why| CareError::Database { path, why })
 }
 
 fn move_aside(data: &Path) -> Result<PathBuf, CareError> {

@@ -33,7 +33,7 @@ fn a_backup_of_a_running_relay_becomes_the_same_relay_elsewhere() {
     let restored = scene.server_at(&address, &[]);
     assert_eq!(restored.link, server.link, "keys, certificate and lobby are the same");
     alice.expect("Connection lost: *");
-    alice.expect("the relay restarted*");
+    alice.expect("Secure channel established");
     alice.say("/whoami");
     alice.expect(&id);
     let mut doctor = scene.ends(&["doctor"]);
