@@ -8,6 +8,7 @@ mod care;
 mod chats;
 mod console;
 mod crowd;
+mod disk;
 mod errors;
 mod json;
 mod lobby;
