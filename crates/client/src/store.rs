@@ -87,6 +87,19 @@ impl Store {
         Ok(Self { path: path.to_path_buf(), rows })
     }
 
+    /// A copy of the state in memory, for a member of which nothing more is to be written down.
+    pub fn in_memory(&self) -> Result<Self, StoreError> {
+        let explain = |error| explain(&self.path, error);
+        let rows = self.read_state().map_err(explain)?;
+        let mut copy = Connection::open_in_memory().map_err(explain)?;
+        make_tables(&mut copy).map_err(explain)?;
+        let put = statements(Table::State).0;
+        for (key, value) in rows {
+            copy.execute(put, params![key.as_slice(), value]).map_err(explain)?;
+        }
+        Ok(Self { path: self.path.clone(), rows: copy })
+    }
+
     /// All rows that an engine is loaded from.
     pub fn state(&self) -> Result<Vec<Row>, StoreError> {
         self.read_state().map_err(|error| explain(&self.path, error))
