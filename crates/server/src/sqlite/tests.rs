@@ -370,6 +370,45 @@ fn d04_a_guard_that_is_missing_or_damaged_harms_nothing() {
     }
 }
 
+/// D07: what expires is judged by this time, whatever the clock says.
+#[test]
+fn d07_running_time_goes_on_after_a_restart_where_it_stood() {
+    let scratch = Scratch::new();
+    let mut store = open(&scratch);
+    assert_eq!(store.life().running_ms, 0);
+    let request = StoreRequest {
+        id: RequestId(1),
+        key: KEY,
+        operation: Operation::CompareAppend(Box::default()),
+    };
+    store.execute_all(&[request], 5_000);
+    assert_eq!(open(&copy(&scratch)).life().running_ms, 5_000, "kept with every write");
+    store.ran_until(65_000);
+    assert_eq!(open(&copy(&scratch)).life().running_ms, 65_000, "and where nothing is written");
+}
+
+/// D09: nothing is read but what is asked for.
+#[test]
+fn d09_a_store_with_many_queued_entries_serves_at_once_after_a_crash() {
+    let scratch = Scratch::new();
+    let mut store = open(&scratch);
+    for round in 0..100 {
+        let entries = (round * 1_000 + 1..=round * 1_000 + 1_000).map(entry).collect();
+        let append = CompareAppend { expected: round, entries, ..CompareAppend::default() };
+        assert_eq!(write(&mut store, LOG, append), Outcome::Stored { version: round + 1 });
+    }
+    let crashed = copy(&scratch);
+    let start = std::time::Instant::now();
+    let mut store = open(&crashed);
+    assert!(matches!(header(&mut store, LOG), Outcome::Header { version: 100, .. }));
+    let Outcome::Page { entries, end: false } = page(&mut store, 50_000) else { panic!() };
+    assert_eq!(entries.first(), Some(&entry(50_000)));
+    let more = CompareAppend { expected: 100, entries: vec![entry(100_001)], ..Default::default() };
+    assert_eq!(write(&mut store, LOG, more), Outcome::Stored { version: 101 });
+    // A tenth of the promise's size in a tenth of its time: it takes some twenty milliseconds.
+    assert!(start.elapsed() < std::time::Duration::from_millis(200), "{:?}", start.elapsed());
+}
+
 #[test]
 fn what_came_and_went_is_given_back_to_the_disk() {
     let scratch = Scratch::new();
