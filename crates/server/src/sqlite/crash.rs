@@ -130,9 +130,12 @@ fn batch(dice: &mut Dice, versions: &mut [u64; 4], heads: &mut [u64; 4]) -> Vec<
     (0..writes).map(write).collect()
 }
 
+/// Where the log ended after a commit, and what was stored then.
+type Moment = (u64, Vec<Outcome>);
+
 /// A store whose log is never carried into the file, and where that log ended after each commit,
 /// with what was stored then.
-fn written(commits: usize) -> (Scratch, Vec<(u64, Vec<Outcome>)>, BTreeSet<StoreKey>) {
+fn written(commits: usize) -> (Scratch, Vec<Moment>, BTreeSet<StoreKey>) {
     let scratch = Scratch::new();
     let mut store = open(&scratch);
     store.connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
@@ -181,7 +184,7 @@ fn d02_a_commit_of_which_a_part_is_missing_did_not_happen() {
     let bytes = std::fs::read(crashed.path().join("store-wal")).unwrap();
     let mut dice = Dice(7);
     for pair in moments.windows(2) {
-        let [(begin, before), (end, _)] = pair else { unreachable!() };
+        let [(begin, before), (end, _)] = pair else { panic!("two of them") };
         let here = copy(&crashed);
         std::fs::remove_file(here.path().join("store.guard")).unwrap();
         let mut log = bytes[..*end as usize].to_vec();
