@@ -111,6 +111,22 @@ impl Store {
         rows.collect()
     }
 
+    /// Those of these rows of the history that are there, in the order of the keys.
+    pub fn history(&self, keys: &[[u8; 32]]) -> Result<Vec<Row>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<Row>> {
+            let mut query = self.rows.prepare_cached("SELECT value FROM history WHERE key = ?1")?;
+            let mut found = Vec::new();
+            for key in keys {
+                let mut rows = query.query(params![key.as_slice()])?;
+                if let Some(row) = rows.next()? {
+                    found.push((*key, row.get(0)?));
+                }
+            }
+            Ok(found)
+        };
+        read().map_err(|error| explain(&self.path, error))
+    }
+
     /// Makes one write-set durable, or changes nothing. Later writes to the same key win. An empty
     /// one costs nothing.
     pub fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {

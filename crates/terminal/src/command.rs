@@ -1,6 +1,10 @@
 //! What a typed line means.
 
 use crate::report::Report;
+use undertone_engine::api::MAX_HISTORY;
+
+/// Texts that `/history` shows where it is not said how many.
+const HISTORY: usize = 20;
 
 /// A line of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +34,10 @@ pub enum Typed {
     Decline(Option<String>),
     /// Ends a chat; none: the one in front.
     End(Option<String>),
+    /// The newest texts of the conversation in front.
+    History(usize),
+    /// What became of one's newest texts.
+    Sent,
     /// Changes the front.
     Go(Place),
     /// Ends the program.
@@ -55,6 +63,8 @@ text                to the conversation in front (at first the lobby); //text fo
 /accept [WHO]       accept a request    /decline [WHO]    decline it
 /end [WHO]          end a chat; its keys are discarded on both sides
 /go lobby, /go WHO  change the conversation in front
+/history [N]        the newest texts of the conversation in front, 20 if not said
+/sent               your ten newest texts and what became of them
 /help               this
 /quit, /exit, quit  leave; a space before quit sends the word";
 
@@ -93,6 +103,12 @@ fn slash(rest: &str) -> Result<Typed, Report> {
         ("decline", One::Word(who)) => Ok(Typed::Decline(Some(who))),
         ("end", One::None) => Ok(Typed::End(None)),
         ("end", One::Word(who)) => Ok(Typed::End(Some(who))),
+        ("history", One::None) => Ok(Typed::History(HISTORY)),
+        ("history", One::Word(count)) => match count.parse() {
+            Ok(count) if (1..=MAX_HISTORY).contains(&count) => Ok(Typed::History(count)),
+            _ => Err(usage(word)),
+        },
+        ("sent", One::None) => Ok(Typed::Sent),
         ("go", One::Word(place)) if place == "lobby" => Ok(Typed::Go(Place::Lobby)),
         ("go", One::Word(who)) => Ok(Typed::Go(Place::Member(who))),
         (word, _) => Err(usage(word)),
@@ -118,6 +134,8 @@ fn usage(word: &str) -> Report {
         "accept" => "/accept [WHO]",
         "decline" => "/decline [WHO]",
         "end" => "/end [WHO]",
+        "history" => "/history [N], N from 1 to 1000",
+        "sent" => "/sent",
         "go" => "/go lobby or /go WHO",
         _ => return unknown(word),
     };
@@ -266,6 +284,9 @@ mod tests {
         assert_eq!(parse("/decline Bob"), Ok(Typed::Decline(Some(bob()))));
         assert_eq!(parse("/end"), Ok(Typed::End(None)));
         assert_eq!(parse("/go lobby"), Ok(Typed::Go(Place::Lobby)));
+        assert_eq!(parse("/history"), Ok(Typed::History(20)));
+        assert_eq!(parse("/history 3"), Ok(Typed::History(3)));
+        assert_eq!(parse("/sent"), Ok(Typed::Sent));
         assert_eq!(parse("/go Bob"), Ok(Typed::Go(Place::Member(bob()))));
     }
 
@@ -278,6 +299,8 @@ mod tests {
             ("/chat", "usage: /chat WHO"),
             ("/go", "usage: /go lobby or /go WHO"),
             ("/list all", "usage: /list"),
+            ("/history 0", "usage: /history [N], N from 1 to 1000"),
+            ("/history ten", "usage: /history [N], N from 1 to 1000"),
             ("/accept Bob Eve", "usage: /accept [WHO]"),
         ] {
             assert_eq!(parse(line).unwrap_err().help, usage, "{line}");

@@ -126,6 +126,7 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
         }),
         EventKind::Chats(_)
         | EventKind::Sent(_)
+        | EventKind::History { .. }
         | EventKind::Resolved(_)
         | EventKind::Failed(_)
         | EventKind::Trouble(_)

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use undertone_client::client::{Status, Told};
 use undertone_client::connection::ConnectError;
 use undertone_engine::api::{
-    Chat, ChatState, CommandError, Conversation, Ended, Message, Person, Trouble, Who,
+    Chat, ChatState, CommandError, Conversation, Ended, Message, Person, Sent, SentState, Trouble,
+    Who,
 };
 use undertone_engine::{Command, Event, EventKind};
 use undertone_wire::frame::Code;
@@ -408,6 +409,40 @@ fn f20_a_bad_signature_is_shown_as_a_possible_man_in_the_middle() {
     scene.is(EventKind::Trouble(Trouble::BadSignature { name: "Bob".to_owned() }));
     let shown = scene.shown();
     assert!(shown[0].contains("possible man in the middle"), "{shown:?}");
+}
+
+#[test]
+fn history_and_what_became_of_texts_are_shown_for_the_front_and_harmless() {
+    let mut scene = Scene::joined(true);
+    scene.view.line("/history 2");
+    scene.view.line("/sent");
+    let asks: Vec<_> = scene.asks().into_iter().map(|(_, command)| command).collect();
+    assert_eq!(asks, [Command::History { of: Conversation::Lobby, count: 2 }, Command::Sent]);
+    let message = Message {
+        conversation: Conversation::Lobby,
+        id: EntryId([1; 16]),
+        from: person("Bob"),
+        own: false,
+        time: 0,
+        text: "one\u{1b}[31m\nAlice: two".to_owned(),
+        known_kind: true,
+    };
+    scene.is(EventKind::History { of: Conversation::Lobby, messages: vec![message] });
+    let sent = Sent {
+        conversation: Conversation::Lobby,
+        message: EntryId([2; 16]),
+        time: 0,
+        text: "mine".to_owned(),
+        state: SentState::AtRelay,
+    };
+    scene.is(EventKind::Sent(vec![sent]));
+    let shown = scene.shown();
+    assert_eq!(shown[0], "History: 1");
+    assert!(shown[1].starts_with("  [1970-01-01 ") || shown[1].starts_with("  [1969-12-31 "));
+    assert!(!shown.concat().contains('\u{1b}'), "{shown:?}");
+    let lines: Vec<_> = shown.iter().flat_map(|shown| shown.lines()).collect();
+    assert!(lines.contains(&"  | Alice: two"), "{lines:?}");
+    assert!(lines.last().unwrap().ends_with(" to everyone, at the relay: mine"), "{lines:?}");
 }
 
 #[test]

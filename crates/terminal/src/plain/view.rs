@@ -7,10 +7,11 @@ use crate::command::{HELP, Place, Typed, parse};
 use crate::report::{Exit, Report};
 use crate::screen::Shown;
 use crate::text::{harmless, one_line};
+use crate::times::day_and_time;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use undertone_client::client::{Status, Told};
-use undertone_engine::api::{Chat, Conversation, Ended, Message, Person, Who};
+use undertone_engine::api::{Chat, Conversation, Ended, Message, Person, Sent, SentState, Who};
 use undertone_engine::{Command, Event, EventKind};
 use undertone_wire::frame::Code;
 use undertone_wire::ids::{ClientId, EntryId};
@@ -284,6 +285,8 @@ impl View {
             Typed::Accept(who) => self.ask(Asked::Other, Command::Accept(who.map(Who))),
             Typed::Decline(who) => self.ask(Asked::Other, Command::Decline(who.map(Who))),
             Typed::End(who) => self.end_chat(who),
+            Typed::History(count) => self.ask_history(count),
+            Typed::Sent => self.ask(Asked::Other, Command::Sent),
             Typed::Go(Place::Lobby) => self.go_to_lobby(),
             Typed::Go(Place::Member(who)) => self.ask(Asked::Go, Command::Resolve(Who(who))),
         }
@@ -294,6 +297,14 @@ impl View {
             Ok(to) => self.ask(Asked::Other, Command::Send { to, text }),
             Err(report) => self.problem(report),
         }
+    }
+
+    fn ask_history(&mut self, count: usize) {
+        let of = self
+            .front
+            .person()
+            .map_or(Conversation::Lobby, |person| Conversation::Direct(person.client_id));
+        self.ask(Asked::Other, Command::History { of, count });
     }
 
     fn end_chat(&mut self, who: Option<String>) {
@@ -438,7 +449,13 @@ impl View {
                 };
                 self.say(format!("  {with} goes on with new keys ({cause}); nothing was lost"));
             }
-            EventKind::Sent(_) => {}
+            EventKind::Sent(sent) => self.sent(&sent),
+            EventKind::History { messages, .. } => {
+                self.say(format!("History: {}", messages.len()));
+                for message in &messages {
+                    self.past(message);
+                }
+            }
             EventKind::ChatOpened { who, suite } => {
                 self.remember(&who);
                 let (name, shown) = (&who.name, fingerprint(&who));
@@ -563,6 +580,31 @@ impl View {
         };
         let line = format!("{time}{place}{}: {text}", message.from.name);
         self.say(line);
+    }
+
+    /// A text of the history: always with its day, since it may be of any.
+    fn past(&mut self, message: &Message) {
+        let day = day_and_time(message.time);
+        let line = format!("  [{day}] {}: {}", message.from.name, harmless(&message.text));
+        self.say(line);
+    }
+
+    fn sent(&mut self, sent: &[Sent]) {
+        self.say(format!("Sent: {}", sent.len()));
+        for sent in sent {
+            let to = match sent.conversation {
+                Conversation::Lobby => " to everyone".to_owned(),
+                direct @ Conversation::Direct(_) => self.called(direct),
+            };
+            let state = match sent.state {
+                SentState::Queued => "queued",
+                SentState::AtRelay => "at the relay",
+                SentState::Delivered => "delivered",
+                SentState::GivenUp => "given up",
+            };
+            let (day, text) = (day_and_time(sent.time), harmless(&sent.text));
+            self.say(format!("  [{day}]{to}, {state}: {text}"));
+        }
     }
 
     fn chat_ended(&mut self, who: &Person, why: Ended) {
