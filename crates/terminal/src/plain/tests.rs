@@ -467,6 +467,17 @@ fn a_lost_connection_is_told_once_and_a_relay_that_restarted_with_what_it_cost()
     );
 }
 
+/// A store that was put back may have the lobby's log: then nobody enters it again.
+#[test]
+fn after_a_restart_of_the_relay_a_pipe_is_read_on_at_once() {
+    let mut scene = Scene::joined(false);
+    scene.told(Told::Status(Status::Lost(ConnectError::Closed)));
+    scene.told(Told::Status(Status::Secure));
+    scene.is(EventKind::RelayRestarted);
+    scene.register();
+    assert!(scene.view.takes_lines());
+}
+
 #[test]
 fn a_connection_that_cannot_be_made_ends_with_its_code_and_no_goodbye() {
     for (error, exit) in [

@@ -487,8 +487,8 @@ impl View {
                 let to = self.called(conversation);
                 self.say(format!("  not sent{to}: {why}"));
             }
+            // The lobby may go on all the same; texts go to the outbox until it does.
             EventKind::RelayRestarted => {
-                self.entered = false;
                 self.say("the relay restarted; what it had not delivered is sent again");
             }
             EventKind::LetIn { by, who } => self.let_in(&by, &who),

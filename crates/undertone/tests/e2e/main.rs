@@ -10,6 +10,7 @@ mod console;
 mod crowd;
 mod disk;
 mod errors;
+mod history;
 mod json;
 mod lobby;
 mod machine;
