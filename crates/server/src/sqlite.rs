@@ -40,10 +40,10 @@ use undertone_wire::ids::Incarnation;
 const MAX_TOLD: usize = 1_024;
 
 /// Free pages that a file keeps for what comes next: 96 MiB.
-const SPARE_PAGES: i64 = 24 << 10;
+const SPARE_PAGES: i64 = 12 << 10;
 
 /// Free pages that are given back at once: 8 MiB, which takes some ten milliseconds.
-const GIVE_BACK_PAGES: i64 = 2 << 10;
+const GIVE_BACK_PAGES: i64 = 1 << 10;
 
 /// Commits between two looks at what could be given back.
 const LOOK_EVERY: u64 = 256;

@@ -164,8 +164,11 @@ fn d04_the_doctor_names_what_is_wrong_and_changes_nothing() {
     fs::write(&relay, &bad).unwrap();
     found("the registry record 0101010101010101 is damaged");
     assert_eq!(fs::read(&relay).unwrap(), bad, "it is left as it is");
-    fs::write(&relay, &good[..good.len() - 4_096]).unwrap();
-    found("malformed");
+    for cut in [4_096, 8_192, 20_000] {
+        fs::write(&relay, &good[..good.len() - cut]).unwrap();
+        found("store");
+    }
+    assert!(wrong(data.path()).iter().all(|what| !what.contains('\n')), "a finding is a line");
     fs::write(&relay, b"something else entirely").unwrap();
     found("file is not a database");
     fs::write(&relay, &good).unwrap();

@@ -156,7 +156,7 @@ fn written(commits: usize) -> (Scratch, Vec<Moment>, BTreeSet<StoreKey>) {
 
 /// Bytes before the frames of a log, and of a frame.
 const LOG_HEADER: u64 = 32;
-const FRAME: u64 = 24 + 4_096;
+const FRAME: u64 = 24 + 8_192;
 
 #[test]
 fn d01_a_crash_between_any_two_writes_to_the_disk_leaves_a_whole_commit() {

@@ -80,7 +80,8 @@ fn structure(connection: &Connection, max: usize) -> rusqlite::Result<Vec<String
     let mut check = connection.prepare(&format!("PRAGMA integrity_check({max})"))?;
     let lines =
         check.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-    Ok(lines.into_iter().filter(|line| line != "ok").collect())
+    let one_line = |line: String| line.replace('\n', " ");
+    Ok(lines.into_iter().filter(|line| line != "ok").map(one_line).collect())
 }
 
 impl Examined {
