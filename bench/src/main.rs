@@ -8,6 +8,7 @@
 mod cell;
 mod channel;
 mod delivery;
+mod durable;
 mod floor;
 mod goals;
 mod idle;
@@ -41,6 +42,8 @@ struct Arguments {
 enum Bench {
     /// Server CPU and rate of deliveries in a room
     Delivery(delivery::Arguments),
+    /// Durable appends a second, beside what the disk gives
+    Durable(durable::Arguments),
     /// Memory of a server for each idle connection
     Idle(idle::Arguments),
     #[command(hide = true)]
@@ -50,6 +53,7 @@ enum Bench {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().bench {
         Bench::Delivery(arguments) => delivery::run(&arguments),
+        Bench::Durable(arguments) => durable::run(&arguments),
         Bench::Idle(arguments) => idle::run(&arguments),
         Bench::Floor(arguments) => floor::write(&arguments),
     };

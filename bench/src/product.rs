@@ -13,12 +13,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 use undertone_wire::codec::Blob;
-use undertone_wire::frame::{Append, EntryKind, LogTerms, Reply, Request, Start};
+use undertone_wire::frame::{Append, Code, EntryKind, LogTerms, Reply, Request, Start};
 use undertone_wire::ids::{LogId, Token};
 use undertone_wire::invite::{Invite, RelayInvite};
 
 /// The room's log. Ids and tokens are secrets elsewhere, not here.
 const LOG: LogId = LogId([5; 32]);
+/// Its number among logs.
+const ROOM: u32 = 0x0505_0505;
 const TOKEN: [u8; 32] = [6; 32];
 
 /// The writer is nobody of the readers.
@@ -71,6 +73,22 @@ impl Product {
     pub(crate) fn idle(&self, number: u32) -> Outcome<IdleMember> {
         Ok(IdleMember(Member::register(&self.door, number)?))
     }
+
+    /// A member that writes to a log: to its own, or to one with others.
+    pub(crate) fn appender(&self, number: u32, log: u32) -> Outcome<Appender> {
+        let mut member = Member::register(&self.door, number)?;
+        let mut id = LOG;
+        id.0.iter_mut().zip(log.to_be_bytes()).for_each(|(to, from)| *to = from);
+        let token = Token(TOKEN);
+        let terms = LogTerms { epoch: 0, token: token.hash(), slots: 0, per_writer: 0, ttl: 0 };
+        member.send(&[Request::CreateLog { seq: 1, log: id, terms }])?;
+        match member.reply()? {
+            Reply::Done { .. } | Reply::Refused { code: Code::Exists, .. } => {
+                Ok(Appender { member, log: id, body: self.body, sent: 0 })
+            }
+            other => Err(format!("no log: {other:?}").into()),
+        }
+    }
 }
 
 /// What this machine's person has set or stored is not ours.
@@ -107,14 +125,7 @@ impl Server for Product {
     }
 
     fn writer(&mut self) -> Outcome<Box<dyn Writer>> {
-        let mut member = Member::register(&self.door, WRITER)?;
-        let token = Token(TOKEN);
-        let terms = LogTerms { epoch: 0, token: token.hash(), slots: 0, per_writer: 0, ttl: 0 };
-        member.send(&[Request::CreateLog { seq: 1, log: LOG, terms }])?;
-        match member.reply()? {
-            Reply::Done { .. } => Ok(Box::new(Appender { member, body: self.body })),
-            other => Err(format!("no log: {other:?}").into()),
-        }
+        Ok(Box::new(self.appender(WRITER, ROOM)?))
     }
 
     fn reader(&self, number: u32) -> Outcome<Box<dyn Party>> {
@@ -132,9 +143,19 @@ impl Server for Product {
     }
 }
 
-struct Appender {
+pub(crate) struct Appender {
     member: Member,
+    log: LogId,
     body: usize,
+    sent: u64,
+}
+
+impl Appender {
+    /// One more.
+    pub(crate) fn append(&mut self) -> Outcome<()> {
+        self.sent += 1;
+        self.publish(self.sent, 1)
+    }
 }
 
 impl Writer for Appender {
@@ -143,7 +164,7 @@ impl Writer for Appender {
             let body = Blob::new(payload::payload(number, self.body))?;
             Ok(Request::Append(Append {
                 seq: u32::try_from(number)?,
-                log: LOG,
+                log: self.log,
                 token: Token(TOKEN),
                 writer_number: number,
                 epoch: 0,
@@ -166,12 +187,14 @@ impl Party for Appender {
 
     fn take(&mut self) -> Outcome<u64> {
         self.member.open_records()?;
+        let mut acknowledged = 0;
         while let Some(reply) = self.member.next_reply()? {
             if !matches!(reply, Reply::Appended { .. }) {
                 return Err(format!("an append was answered with {reply:?}").into());
             }
+            acknowledged += 1;
         }
-        Ok(0)
+        Ok(acknowledged)
     }
 }
 

@@ -87,6 +87,19 @@ impl Store {
         Ok(Self { path: path.to_path_buf(), rows })
     }
 
+    /// A copy of the state in memory, for a member of which nothing more is to be written down.
+    pub fn in_memory(&self) -> Result<Self, StoreError> {
+        let explain = |error| explain(&self.path, error);
+        let rows = self.read_state().map_err(explain)?;
+        let mut copy = Connection::open_in_memory().map_err(explain)?;
+        make_tables(&mut copy).map_err(explain)?;
+        let put = statements(Table::State).0;
+        for (key, value) in rows {
+            copy.execute(put, params![key.as_slice(), value]).map_err(explain)?;
+        }
+        Ok(Self { path: self.path.clone(), rows: copy })
+    }
+
     /// All rows that an engine is loaded from.
     pub fn state(&self) -> Result<Vec<Row>, StoreError> {
         self.read_state().map_err(|error| explain(&self.path, error))
@@ -96,6 +109,22 @@ impl Store {
         let mut query = self.rows.prepare("SELECT key, value FROM state")?;
         let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect()
+    }
+
+    /// Those of these rows of the history that are there, in the order of the keys.
+    pub fn history(&self, keys: &[[u8; 32]]) -> Result<Vec<Row>, StoreError> {
+        let read = || -> rusqlite::Result<Vec<Row>> {
+            let mut query = self.rows.prepare_cached("SELECT value FROM history WHERE key = ?1")?;
+            let mut found = Vec::new();
+            for key in keys {
+                let mut rows = query.query(params![key.as_slice()])?;
+                if let Some(row) = rows.next()? {
+                    found.push((*key, row.get(0)?));
+                }
+            }
+            Ok(found)
+        };
+        read().map_err(|error| explain(&self.path, error))
     }
 
     /// Makes one write-set durable, or changes nothing. Later writes to the same key win. An empty

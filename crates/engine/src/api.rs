@@ -29,6 +29,13 @@ pub enum Input {
     Disconnected,
     /// The relay said something.
     Frame(Reply),
+    /// What [`Step::reads`] asked for.
+    Rows {
+        /// Of the read.
+        tag: u64,
+        /// Those that are there, by key.
+        rows: Vec<([u8; 32], Vec<u8>)>,
+    },
     /// `wake_at` has come.
     Tick,
 }
@@ -69,6 +76,13 @@ pub enum Command {
     Chats,
     /// Asks what became of one's newest texts; answered by [`EventKind::Sent`].
     Sent,
+    /// Asks for the newest texts of a conversation; answered by [`EventKind::History`].
+    History {
+        /// Which.
+        of: Conversation,
+        /// How many at most; bounded by [`MAX_HISTORY`].
+        count: usize,
+    },
     /// Makes a room with oneself as its owner; answered by [`EventKind::RoomEntered`].
     RoomNew(RoomName),
     /// Asks for the rooms one is in or invited to; answered by [`EventKind::Rooms`].
@@ -127,8 +141,23 @@ pub struct Step {
     pub sends: Vec<Request>,
     /// In this order.
     pub events: Vec<Event>,
+    /// Rows of [`Table::History`] to be read once `writes` are committed, and given back as
+    /// [`Input::Rows`].
+    pub reads: Vec<Read>,
     /// [`Input::Tick`] is wanted at this running time (`Now::mono_ms`); replaces any earlier wish.
     pub wake_at: Option<u64>,
+}
+
+/// Texts of a conversation's history that are shown at once, at most.
+pub const MAX_HISTORY: usize = 1_000;
+
+/// Rows that are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// Comes back with them.
+    pub tag: u64,
+    /// Of [`Table::History`].
+    pub keys: Vec<[u8; 32]>,
 }
 
 /// One row of the store: sealed, with a key that says nothing.
@@ -275,6 +304,13 @@ pub enum EventKind {
     },
     /// To [`Command::Sent`]: the newest ten, oldest first.
     Sent(Vec<Sent>),
+    /// To [`Command::History`]: oldest first.
+    History {
+        /// Of which.
+        of: Conversation,
+        /// The newest of it.
+        messages: Vec<Message>,
+    },
     /// One is in a room: one made it, was added to it, or accepted its invitation.
     RoomEntered {
         /// Which.

@@ -100,6 +100,10 @@ pub(crate) fn conversation_name(conversation: Conversation) -> Vec<u8> {
     }
 }
 
+fn history_name(of: Conversation, mark: u64) -> Vec<u8> {
+    [conversation_name(of).as_slice(), b"/", &mark.to_be_bytes()].concat()
+}
+
 /// What all parts share.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -114,6 +118,8 @@ pub(crate) struct Core {
     pub(crate) registered: bool,
     /// Texts in the history, a conversation.
     pub(crate) marks: HashMap<Conversation, u64>,
+    /// Histories that are being read, by the command's tag; a shell answers each at once.
+    pub(crate) reading: HashMap<u64, Conversation>,
     /// The earliest tick that is wanted.
     pub(crate) wake: Option<u64>,
     next_seq: u32,
@@ -139,6 +145,7 @@ impl Core {
             link,
             registered,
             marks: HashMap::new(),
+            reading: HashMap::new(),
             wake: None,
             next_seq,
             asked,
@@ -294,9 +301,52 @@ impl Cx<'_> {
         }
     }
 
+    /// Asks for the newest texts of a conversation.
+    pub(crate) fn read_history(&mut self, of: Conversation, count: usize) {
+        let newest = self.core.marks.get(&of).copied().unwrap_or(0);
+        let count = count.min(crate::api::MAX_HISTORY) as u64;
+        let first = newest.saturating_sub(count).saturating_add(1);
+        let seal = &self.core.seal;
+        let key = |mark| seal.row_key(Table::History, &history_name(of, mark));
+        let keys = (first..=newest).map(key).collect();
+        let tag = self.tag.unwrap_or_default();
+        self.core.reading.insert(tag, of);
+        self.step.reads.push(crate::api::Read { tag, keys });
+    }
+
+    /// What was asked for is here. A row that does not open is left out, and said.
+    pub(crate) fn show_history(&mut self, tag: u64, rows: &[([u8; 32], Vec<u8>)]) {
+        let Some(of) = self.core.reading.remove(&tag) else { return };
+        let mut messages = Vec::new();
+        for (key, sealed) in rows {
+            match self.message(of, key, sealed) {
+                Some(message) => messages.push(message),
+                None => self.trouble(Trouble::Unreadable {
+                    place: "the history".to_owned(),
+                    cause: "row-damaged",
+                }),
+            }
+        }
+        self.tag = Some(tag);
+        self.event(EventKind::History { of, messages });
+    }
+
+    fn message(&self, of: Conversation, key: &[u8; 32], sealed: &[u8]) -> Option<Message> {
+        let (_, value) = self.core.seal.open(key, sealed).ok()?;
+        let row: HistoryRow = undertone_wire::codec::decode(&value).ok()?;
+        Some(Message {
+            conversation: of,
+            id: row.id,
+            from: self.person(&row.from, &row.name),
+            own: row.own,
+            time: row.time,
+            text: row.text,
+            known_kind: true,
+        })
+    }
+
     /// Adds a text to the history.
     pub(crate) fn record(&mut self, message: &Message) {
-        let conversation = conversation_name(message.conversation);
         let mark = self.core.marks.entry(message.conversation).or_insert(0);
         *mark += 1;
         let mark = *mark;
@@ -309,8 +359,9 @@ impl Cx<'_> {
             text: message.text.clone(),
         };
         let bytes = Zeroizing::new(undertone_wire::codec::encode(&row));
-        let name = [conversation.as_slice(), b"/", &mark.to_be_bytes()].concat();
+        let name = history_name(message.conversation, mark);
         self.put_bytes(Table::History, &name, Some(&bytes));
+        let conversation = conversation_name(message.conversation);
         self.put(&[b"mark/".as_slice(), &conversation].concat(), &mark);
     }
 

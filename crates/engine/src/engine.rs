@@ -367,6 +367,7 @@ impl Hands<'_, '_> {
             Input::Connected { handshake_hash, relay } => self.connected(handshake_hash, relay),
             Input::Disconnected => self.disconnected(),
             Input::Frame(reply) => self.reply(reply),
+            Input::Rows { tag, rows } => self.cx.show_history(tag, &rows),
             Input::Tick => self.tick(),
         }
     }
@@ -454,6 +455,10 @@ impl Hands<'_, '_> {
             Command::Key(who) => self.find(who, Then::TellKey),
             Command::List => {
                 self.list();
+                Ok(())
+            }
+            Command::History { of, count } => {
+                self.cx.read_history(of, count);
                 Ok(())
             }
             Command::Sent => {

@@ -144,6 +144,7 @@ fn chats_go_on_after_both_were_restarted() {
     assert_eq!(world.troubles(), Vec::<String>::new());
 }
 
+/// F26, F35.
 #[test]
 fn f26_an_unknown_member_and_oneself_are_errors() {
     let mut world = pair(7);

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use undertone_engine::api::{Ended, SentState, Who};
+use undertone_engine::api::{Conversation, Ended, Message, SentState, Who};
 use undertone_engine::{Command, EventKind};
 use undertone_testkit::world::World;
 
@@ -272,6 +272,33 @@ fn what_became_of_ones_texts_can_be_asked() {
             ("three", SentState::Queued)
         ]
     );
+}
+
+#[test]
+fn ones_own_history_can_be_read_also_after_a_restart() {
+    let mut world = open(141);
+    world.msg(0, "Bob", "one");
+    world.run();
+    world.msg(1, "Alice", "two");
+    world.run();
+    world.restart_client(0);
+    world.run();
+    let of = Conversation::Direct(world.clients[1].engine.client_id());
+    let mut ask = |count| {
+        world.command(0, Command::History { of, count });
+        let events = std::mem::take(&mut world.clients[0].events);
+        let shown = events.into_iter().find_map(|event| match event.kind {
+            EventKind::History { messages, .. } => Some(messages),
+            _ => None,
+        });
+        let line = |m: Message| (m.from.name.as_str().to_owned(), m.text, m.own);
+        shown.unwrap().into_iter().map(line).collect::<Vec<_>>()
+    };
+    let line = |from: &str, text: &str, own| (from.to_owned(), text.to_owned(), own);
+    let all = [line("Alice", "hi", true), line("Alice", "one", true), line("Bob", "two", false)];
+    assert_eq!(ask(1_000), all);
+    assert_eq!(ask(1), all[2..]);
+    assert_eq!(ask(0), []);
 }
 
 #[test]

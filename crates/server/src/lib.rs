@@ -12,6 +12,7 @@
 //! ```
 
 mod brain;
+pub mod care;
 mod clock;
 mod config;
 mod connection;

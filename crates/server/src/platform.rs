@@ -1,6 +1,6 @@
 //! What differs between systems: permissions, and making a rename durable.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -25,9 +25,20 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     system::sync_folder(path)
 }
 
+/// Bytes that are free for us where this path is; none where the system does not say.
+pub(crate) fn free_space(path: &Path) -> Option<u64> {
+    system::free_space(path)
+}
+
+/// Whether anybody but its owner may do anything with a file or folder.
+pub(crate) fn is_open_to_others(metadata: &Metadata) -> bool {
+    system::is_open_to_others(metadata)
+}
+
 #[cfg(unix)]
 mod system {
-    use std::fs::{DirBuilder, File, OpenOptions, Permissions, set_permissions};
+    use nix::sys::statvfs::statvfs;
+    use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions, set_permissions};
     use std::io;
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
     use std::path::Path;
@@ -50,12 +61,22 @@ mod system {
     pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
+
+    #[allow(clippy::useless_conversion, reason = "how wide these are differs between systems")]
+    pub(super) fn free_space(path: &Path) -> Option<u64> {
+        let system = statvfs(path).ok()?;
+        u64::from(system.blocks_available()).checked_mul(u64::from(system.fragment_size()))
+    }
+
+    pub(super) fn is_open_to_others(metadata: &Metadata) -> bool {
+        metadata.permissions().mode() & 0o077 != 0
+    }
 }
 
 /// Elsewhere the user's own profile folder protects what is in it.
 #[cfg(not(unix))]
 mod system {
-    use std::fs::{DirBuilder, OpenOptions};
+    use std::fs::{DirBuilder, Metadata, OpenOptions};
     use std::io;
     use std::path::Path;
 
@@ -69,5 +90,13 @@ mod system {
 
     pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
         Ok(())
+    }
+
+    pub(super) fn free_space(_: &Path) -> Option<u64> {
+        None
+    }
+
+    pub(super) fn is_open_to_others(_: &Metadata) -> bool {
+        false
     }
 }

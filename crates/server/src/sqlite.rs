@@ -5,6 +5,9 @@
 //! for its own record only, is named, and is left as it is.
 
 #[cfg(test)]
+mod crash;
+mod examine;
+#[cfg(test)]
 mod figures;
 mod guard;
 mod key;
@@ -14,6 +17,8 @@ mod shares;
 mod sum;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use examine::{Examined, examine};
 
 use crate::data::unusable;
 use crate::error::StartError;
@@ -35,10 +40,10 @@ use undertone_wire::ids::Incarnation;
 const MAX_TOLD: usize = 1_024;
 
 /// Free pages that a file keeps for what comes next: 96 MiB.
-const SPARE_PAGES: i64 = 24 << 10;
+const SPARE_PAGES: i64 = 12 << 10;
 
 /// Free pages that are given back at once: 8 MiB, which takes some ten milliseconds.
-const GIVE_BACK_PAGES: i64 = 2 << 10;
+const GIVE_BACK_PAGES: i64 = 1 << 10;
 
 /// Commits between two looks at what could be given back.
 const LOOK_EVERY: u64 = 256;
@@ -46,7 +51,7 @@ const LOOK_EVERY: u64 = 256;
 /// What is true of a store as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Life {
-    /// The same for as long as nothing that was stored can have been lost.
+    /// The same for as long as the store is the same one; members are told.
     pub(crate) incarnation: Incarnation,
     /// How long relays have run on it, in milliseconds: what expires is judged by this.
     pub(crate) running_ms: u64,
@@ -102,6 +107,9 @@ pub(crate) struct SqliteStore {
     spare_pages: i64,
     told: BTreeSet<StoreKey>,
     troubles: Vec<Trouble>,
+    /// Commits fail so, while it is set.
+    #[cfg(test)]
+    fail_point: Option<ErrorCode>,
 }
 
 impl SqliteStore {
@@ -134,8 +142,18 @@ impl SqliteStore {
         let told = BTreeSet::new();
         let spare_pages = SPARE_PAGES;
         let failing = false;
-        let mut store =
-            Self { connection, path, life, guard, failing, spare_pages, told, troubles };
+        let mut store = Self {
+            connection,
+            path,
+            life,
+            guard,
+            failing,
+            spare_pages,
+            told,
+            troubles,
+            #[cfg(test)]
+            fail_point: None,
+        };
         store.ran_until(life.running_ms);
         Ok(store)
     }
@@ -235,6 +253,11 @@ impl SqliteStore {
         shares.write(&transaction)?;
         let next = Life { running_ms, commits: self.life.commits + 1, ..self.life };
         write_life(&transaction, &next)?;
+        #[cfg(test)]
+        if let Some(code) = self.fail_point {
+            let error = rusqlite::ffi::Error { code, extended_code: 0 };
+            return Err(rusqlite::Error::SqliteFailure(error, None));
+        }
         transaction.commit()?;
         self.committed(next);
         Ok(outcomes)
@@ -327,8 +350,9 @@ fn write_life(connection: &Connection, life: &Life) -> rusqlite::Result<()> {
     layout::write_life(connection, life.incarnation, life.commits, life.running_ms)
 }
 
-/// What the file says of itself, against what the guard says of it. Where something was lost it is
-/// another life: members are told, and look at what is still there.
+/// What the file says of itself, against what the guard says of it. Where its end is lost the store
+/// goes on with what there is: a reader's cursor and a writer's number say which logs went back, and
+/// their members repair those and no others.
 fn read_life(
     connection: &Connection,
     path: &Path,
@@ -348,7 +372,7 @@ fn read_life(
     match guard::read(path, life.incarnation) {
         Some(guarded) if guarded > life.commits => {
             let lost = Trouble::LostEnd { commits: guarded - life.commits };
-            Ok((Life { incarnation: fresh, commits: guarded, ..life }, vec![lost]))
+            Ok((Life { commits: guarded, ..life }, vec![lost]))
         }
         _ => Ok((life, Vec::new())),
     }

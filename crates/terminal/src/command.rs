@@ -1,6 +1,10 @@
 //! What a typed line means.
 
 use crate::report::Report;
+use undertone_engine::api::MAX_HISTORY;
+
+/// Texts that `/history` shows where it is not said how many.
+const HISTORY: usize = 20;
 
 /// A line of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +34,10 @@ pub enum Typed {
     Decline(Option<String>),
     /// Ends a chat; none: the one in front.
     End(Option<String>),
+    /// The newest texts of the conversation in front.
+    History(usize),
+    /// What became of one's newest texts.
+    Sent,
     /// Changes the front.
     Go(Place),
     /// Makes a room.
@@ -73,6 +81,8 @@ text                to the conversation in front (at first the lobby); //text fo
 /remove WHO         out of it; /promote WHO makes an owner (both for owners)
 /leave              leave the room in front
 /go lobby, /go ROOM, /go WHO   change the conversation in front; #ROOM is always a room
+/history [N]        the newest texts of the conversation in front, 20 if not said
+/sent               your ten newest texts and what became of them
 /help               this
 /quit, /exit, quit  leave; a space before quit sends the word";
 
@@ -111,6 +121,12 @@ fn slash(rest: &str) -> Result<Typed, Report> {
         ("decline", One::Word(who)) => Ok(Typed::Decline(Some(who))),
         ("end", One::None) => Ok(Typed::End(None)),
         ("end", One::Word(who)) => Ok(Typed::End(Some(who))),
+        ("history", One::None) => Ok(Typed::History(HISTORY)),
+        ("history", One::Word(count)) => match count.parse() {
+            Ok(count) if (1..=MAX_HISTORY).contains(&count) => Ok(Typed::History(count)),
+            _ => Err(usage(word)),
+        },
+        ("sent", One::None) => Ok(Typed::Sent),
         ("go", One::Word(place)) if place == "lobby" => Ok(Typed::Go(Place::Lobby)),
         ("go", One::Word(who)) => Ok(Typed::Go(Place::Named(who))),
         ("room", _) => room(rest),
@@ -151,6 +167,8 @@ fn usage(word: &str) -> Report {
         "accept" => "/accept [WHO]",
         "decline" => "/decline [WHO]",
         "end" => "/end [WHO]",
+        "history" => "/history [N], N from 1 to 1000",
+        "sent" => "/sent",
         "go" => "/go lobby, /go ROOM or /go WHO",
         "room" => "/room new NAME",
         "rooms" => "/rooms",
@@ -313,6 +331,9 @@ mod tests {
         assert_eq!(parse("/leave"), Ok(Typed::Leave));
         assert_eq!(parse("/members"), Ok(Typed::Members));
         assert_eq!(parse("/go lobby"), Ok(Typed::Go(Place::Lobby)));
+        assert_eq!(parse("/history"), Ok(Typed::History(20)));
+        assert_eq!(parse("/history 3"), Ok(Typed::History(3)));
+        assert_eq!(parse("/sent"), Ok(Typed::Sent));
         assert_eq!(parse("/go Bob"), Ok(Typed::Go(Place::Named(bob()))));
     }
 
@@ -329,6 +350,8 @@ mod tests {
             ("/add", "usage: /add WHO"),
             ("/leave team", "usage: /leave"),
             ("/list all", "usage: /list"),
+            ("/history 0", "usage: /history [N], N from 1 to 1000"),
+            ("/history ten", "usage: /history [N], N from 1 to 1000"),
             ("/accept Bob Eve", "usage: /accept [WHO]"),
         ] {
             assert_eq!(parse(line).unwrap_err().help, usage, "{line}");

@@ -37,6 +37,12 @@ impl Times {
     }
 }
 
+/// Day and time of a message of the history, for pipes and terminals alike.
+#[must_use]
+pub(crate) fn day_and_time(written: u64) -> String {
+    format(&Local, written, "%Y-%m-%d %H:%M")
+}
+
 /// A time that no calendar has is somebody's wrong clock: it is left out.
 fn format<Z: TimeZone>(zone: &Z, written: u64, form: &str) -> String
 where

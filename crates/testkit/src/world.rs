@@ -283,6 +283,10 @@ impl World {
         }
         client.events.extend(step.events);
         client.wake_at = step.wake_at;
+        for read in step.reads {
+            let rows = self.clients[at].history(&read.keys);
+            self.input(at, EngineInput::Rows { tag: read.tag, rows });
+        }
     }
 
     fn tell_brain(&mut self, input: Input) {
@@ -482,6 +486,14 @@ impl Client {
     /// Rows that its engine is loaded from; a person's history is not among them.
     pub fn state_rows(&self) -> usize {
         self.rows.keys().filter(|(table, _)| *table == Table::State as u8).count()
+    }
+
+    fn history(&self, keys: &[[u8; 32]]) -> Vec<([u8; 32], Vec<u8>)> {
+        let row = |key: &[u8; 32]| {
+            let value = self.rows.get(&(Table::History as u8, *key))?;
+            Some((*key, value.clone()))
+        };
+        keys.iter().filter_map(row).collect()
     }
 
     /// All that is on this client's disk.

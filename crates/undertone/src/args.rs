@@ -29,6 +29,25 @@ pub(crate) enum Sub {
     Observe(Relay),
     /// Links to the relay on this computer
     Invite(Invite),
+    /// Copy everything that a relay needs into a new folder, also while it runs
+    Backup {
+        /// A folder that is not there yet, or empty
+        dir: PathBuf,
+        #[command(flatten)]
+        relay: Relay,
+    },
+    /// Put a backup back where no relay runs
+    Restore {
+        /// A folder that `backup` made
+        dir: PathBuf,
+        #[command(flatten)]
+        relay: Relay,
+        /// Move the data that is there aside instead of refusing
+        #[arg(long)]
+        replace: bool,
+    },
+    /// What is wrong with a relay's data, and what is safe to do
+    Doctor(Relay),
     /// Completions for a shell, to standard output
     Completions {
         /// Which shell
@@ -200,7 +219,7 @@ fn answer(error: &clap::Error) -> Answer {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Answer::Page(text),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Answer::Wrong(Report::new(
             Exit::Usage,
-            "a command is missing: server, client, observe, invite, completions, man",
+            "a command is missing: server, client, observe, invite, backup, restore, doctor, completions, man",
             "undertone --help; to begin: undertone server, and in another terminal undertone client",
         )),
         _ => Answer::Wrong(Report::new(Exit::Usage, summary(&text), "undertone --help")),

@@ -1,6 +1,7 @@
 //! The binary: arguments in, a relay or a client out. See `undertone --help`.
 
 mod args;
+mod care;
 mod friends;
 mod join;
 mod lobby;
@@ -45,6 +46,11 @@ fn run(output: &mut Output) -> Result<Exit, Report> {
         Sub::Client(client) => join::run(client, &settings.client, &places, output),
         Sub::Observe(relay) => operate::observe(&relay, &places, output),
         Sub::Invite(invite) => operate::invite(&invite, &places, output),
+        Sub::Backup { dir, relay } => care::backup(&dir, &relay, &places, output),
+        Sub::Restore { dir, relay, replace } => {
+            care::restore(&dir, &relay, replace, &places, output)
+        }
+        Sub::Doctor(relay) => care::doctor(&relay, &places, output),
         Sub::Completions { shell } => paper::completions(shell, output),
         Sub::Man => paper::man(output),
     }

@@ -34,6 +34,18 @@ impl Places {
         self.data.join(format!("relay-{port}"))
     }
 
+    /// The data folders of all relays that were ever started here without `--data`.
+    pub(crate) fn relays(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(&self.data).into_iter().flatten().flatten();
+        let is_relay = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("relay-") && path.join("keys").is_dir()
+        };
+        let mut relays: Vec<_> = entries.map(|entry| entry.path()).filter(is_relay).collect();
+        relays.sort();
+        relays
+    }
+
     pub(crate) fn profiles(&self) -> PathBuf {
         self.data.join("profiles")
     }

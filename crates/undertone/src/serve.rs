@@ -177,7 +177,7 @@ impl Member {
         let (psk_id, psk) = (first.psk_id, first.psk.clone());
         let relay = RelayInvite { relay_key: first.relay, pin: None, psk_id, psk };
         let profiles = Profiles::at(config.data.join("operator"));
-        let opened = match profiles.choose(relay.relay_key, &Wanted::Latest) {
+        let mut opened = match profiles.choose(relay.relay_key, &Wanted::Latest) {
             Ok(Choice::Opened(opened)) => *opened,
             Ok(Choice::New { .. }) => {
                 let origin = origin(server, config);
@@ -190,6 +190,12 @@ impl Member {
             }
             Err(error) => return Err(Report::from(&error)),
         };
+        if config.stateless {
+            // Its keys are on the disk; what it hears and says is not.
+            opened.store = opened.store.in_memory().map_err(|error| {
+                Report::from(&undertone_client::profile::ProfileError::from(error))
+            })?;
+        }
         Ok(Self { opened, relay })
     }
 

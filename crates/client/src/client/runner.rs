@@ -7,7 +7,7 @@ use crate::connection::{ConnectError, Dial, Incoming};
 use crate::profile::{Opened, ProfileError};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, select};
 use std::time::{Duration, Instant};
-use undertone_engine::api::CommandError;
+use undertone_engine::api::{CommandError, Read};
 use undertone_engine::{Command, Event, EventKind, Input, Step, Write};
 use undertone_wire::frame::{Code, Request};
 
@@ -41,6 +41,7 @@ struct Pending {
     writes: Vec<Write>,
     sends: Vec<Request>,
     told: Vec<Told>,
+    reads: Vec<Read>,
     /// Commands in it.
     tags: Vec<u64>,
 }
@@ -202,12 +203,21 @@ impl Runner {
     fn keep(&mut self, step: Step) {
         self.pending.writes.extend(step.writes);
         self.pending.sends.extend(step.sends);
+        self.pending.reads.extend(step.reads);
         self.pending.told.extend(step.events.into_iter().map(Told::Engine));
         self.wake_at = step.wake_at;
     }
 
     /// Commits what waits, and only then sends and shows what depends on it.
     fn settle(&mut self) {
+        self.settle_once();
+        // What was read gives something to show, and nothing more to read.
+        if !self.pending.told.is_empty() {
+            self.settle_once();
+        }
+    }
+
+    fn settle_once(&mut self) {
         if let Err(error) = self.opened.store.commit(&self.pending.writes) {
             return self.fail(error.into());
         }
@@ -218,6 +228,15 @@ impl Runner {
         for told in pending.told {
             self.note(&told);
             self.tell(told);
+        }
+        for Read { tag, keys } in pending.reads {
+            match self.opened.store.history(&keys) {
+                Ok(rows) => self.step(Input::Rows { tag, rows }),
+                Err(error) => {
+                    self.tell(Told::Fault(error.into()));
+                    self.tell(not_carried_out(tag));
+                }
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use crate::session::{Session, leaves};
 use crate::welcome::Entering;
 use std::cmp::Reverse;
 use undertone_wire::frame::{Code, Entry, Request, WriterMark};
-use undertone_wire::ids::{Hash, Incarnation, LogId, RoomId};
+use undertone_wire::ids::{ClientId, Hash, Incarnation, LogId, RoomId};
 
 /// A ticket that led nowhere for so long is forgotten: its Welcome is gone by then.
 const TICKET_MS: u64 = 30 * 24 * 3_600 * 1_000;
@@ -202,6 +202,7 @@ fn adopt(
     (incarnation, after, writer): (Incarnation, u64, Option<WriterMark>),
 ) {
     wishes::unlink(cx, room);
+    let behind = left_behind(cx, room, brought);
     if let Some(old) = room.session.take().filter(|old| old.log != session.log) {
         old.delete(cx);
     }
@@ -234,6 +235,18 @@ fn adopt(
         session.unlink();
     }
     room.session = Some(session);
+    if room.row.state == State::Open {
+        behind.into_iter().for_each(|id| mend::bring_here(cx, room, id));
+    }
+}
+
+/// Who is still in a session with a higher number that a newer roster overtook: they have a leaf in
+/// this one that is of no use to them, and nobody here knows it but oneself.
+fn left_behind(cx: &Cx<'_>, room: &Room, brought: &Brought) -> Vec<ClientId> {
+    let me = cx.core.identity.client_id;
+    let overtaken = room.session.as_ref().filter(|old| old.number > brought.ticket.number);
+    let leaves = overtaken.into_iter().flat_map(|old| leaves(&old.group));
+    leaves.map(|(_, leaf)| leaf.client_id).filter(|id| *id != me && *id != brought.from).collect()
 }
 
 fn tell(cx: &mut Cx<'_>, room: &mut Room, brought: &Brought) {

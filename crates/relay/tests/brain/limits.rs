@@ -1,7 +1,9 @@
 //! Hostile peers harm only themselves.
 
 use crate::harness::{Person, World, entries, log, story, terms, text};
-use undertone_relay::limits::{MAX_SUBSCRIPTIONS, MAX_WAITING, MAX_WAITING_BYTES};
+use undertone_relay::limits::{
+    MAX_ALL_WAITING_BYTES, MAX_SUBSCRIPTIONS, MAX_WAITING, MAX_WAITING_BYTES,
+};
 use undertone_relay::{ConnId, Input, Limits, Standing};
 use undertone_wire::codec::Blob;
 use undertone_wire::frame::{Append, Code, Reply, Request, Seen, Start};
@@ -128,6 +130,32 @@ fn what_waits_is_bounded_in_bytes_too() {
     assert_eq!(refused, 20 - MAX_WAITING_BYTES / MAX_ENTRY);
     world.release();
     assert_eq!(world.heard(crowd[0]).len(), 20 - refused);
+}
+
+/// W04g.
+#[test]
+fn w04g_what_all_connections_have_waiting_is_bounded_together() {
+    let mut world = World::new();
+    let crowd = world.crowd(20);
+    world.create(crowd[0], log(1), terms());
+    world.silence();
+    world.hold();
+    let body = Blob::new(vec![1; MAX_ENTRY]).unwrap();
+    let each = (MAX_WAITING_BYTES / MAX_ENTRY) as u64;
+    for conn in &crowd {
+        for number in 1..=each {
+            world.push(*conn, Append { body: body.clone(), ..text(number, 0, "") });
+        }
+    }
+    let refused: usize = crowd.iter().map(|conn| world.heard(*conn).len()).sum();
+    assert_eq!(refused, crowd.len() * each as usize - MAX_ALL_WAITING_BYTES / MAX_ENTRY);
+    world.write_outcome = Some(undertone_relay::store::Outcome::Failed);
+    world.release();
+    world.write_outcome = None;
+    // What was answered waits no more, however it was answered.
+    let last = crowd[crowd.len() - 1];
+    world.heard(last);
+    world.append(last, text(1, 0, "a"));
 }
 
 #[test]

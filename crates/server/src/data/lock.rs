@@ -47,7 +47,7 @@ impl Lock {
 }
 
 /// Who holds the lock of this folder and where it listens; `None` if nobody does, or not yet.
-pub(super) fn holder(root: &Path) -> Option<(u32, SocketAddr)> {
+pub(crate) fn holder(root: &Path) -> Option<(u32, SocketAddr)> {
     let mut file = File::open(path(root)).ok()?;
     match file.try_lock_shared() {
         Err(TryLockError::WouldBlock) => {}

@@ -26,6 +26,7 @@ use crate::error::StartError;
 use crate::platform;
 use crate::randomness::Draw;
 use lock::Lock;
+pub(crate) use lock::holder;
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::SocketAddr;

@@ -7,7 +7,9 @@ use crate::data::scratch::Scratch;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use undertone_relay::store::{CompareAppend, RequestId, RowChange, StoredEntry};
+use undertone_relay::store::{
+    Account, Charge, CompareAppend, RequestId, RowChange, Share, StoredEntry,
+};
 use undertone_wire::ids::{ClientId, LogId};
 
 /// Bytes of an entry.
@@ -30,13 +32,22 @@ fn entries(from: u64, count: usize) -> Vec<StoredEntry> {
     (from..from + count as u64).map(one).collect()
 }
 
-/// As a relay writes it: a header, the mark of a writer, entries.
+/// As a relay writes it: a header, the mark of a writer, entries, and what a member has stored.
 fn append(expected: u64, count: usize) -> CompareAppend {
+    append_of(0, expected, count)
+}
+
+fn append_of(member: usize, expected: u64, count: usize) -> CompareAppend {
     let header = vec![3; 150];
     let first = expected * count as u64 + 1;
     let mut write = CompareAppend { expected, header, ..CompareAppend::default() };
     write.rows = vec![RowChange { id: vec![b'w'; 33], value: Some(vec![4; 90].into()) }];
     write.entries = entries(first, count);
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&member.to_be_bytes());
+    let share = Share { bytes: (count * SIZE) as i64, entries: count as i64, logs: 0 };
+    let accounts = [Account::Member(ClientId(id)), Account::Logs];
+    write.charges = accounts.map(|account| Charge { account, share }).to_vec();
     write
 }
 
@@ -61,7 +72,7 @@ fn appends(logs: usize, each: usize) -> f64 {
         let request = |number| StoreRequest {
             id: RequestId(0),
             key: log(number),
-            operation: Operation::CompareAppend(Box::new(append(round, each))),
+            operation: Operation::CompareAppend(Box::new(append_of(number, round, each))),
         };
         let requests: Vec<_> = (0..logs).map(request).collect();
         let replies = store.execute_all(&requests, 0);

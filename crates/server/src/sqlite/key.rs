@@ -59,6 +59,16 @@ pub(super) fn read(bytes: &[u8]) -> Option<StoreKey> {
     }
 }
 
+/// An account, from the bytes of its key.
+pub(super) fn read_account(bytes: &[u8]) -> Option<Account> {
+    match bytes.split_first()? {
+        (&SHARE, b"l") => Some(Account::Logs),
+        (&SHARE, b"i") => Some(Account::Inboxes),
+        (&SHARE, id) => ClientId::from_slice(id).map(Account::Member),
+        _ => None,
+    }
+}
+
 /// A record by name, for those who run the relay: what kind, and the start of its id.
 pub(super) fn name(bytes: &[u8]) -> String {
     let (kind, id) = bytes.split_first().unwrap_or((&u8::MAX, &[]));

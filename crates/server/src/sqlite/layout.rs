@@ -35,8 +35,12 @@ const SCHEMA: &str = "
         commits INTEGER NOT NULL, running_ms INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
 ";
 
+/// Bytes of a page of a new file. Seven entries of a kilobyte fill one of 8 KiB, three leave a
+/// quarter of 4 KiB empty; of larger ones a commit that changes little writes too much.
+const PAGE_BYTES: i64 = 8 << 10;
+
 /// Pages of the write-ahead log after which it is copied into the database: 16 MiB.
-const CHECKPOINT_PAGES: i64 = 4_096;
+const CHECKPOINT_PAGES: i64 = 2 << 10;
 
 /// Bytes that the log's file keeps between bursts.
 const LOG_FILE_BYTES: i64 = 64 << 20;
@@ -77,6 +81,7 @@ pub(crate) fn look(connection: &Connection) -> rusqlite::Result<Found> {
 /// Settings that hold for a connection, and those that a new file must have before anything else.
 pub(super) fn configure(connection: &Connection, found: Found) -> rusqlite::Result<()> {
     if found == Found::Empty {
+        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
     connection.pragma_update(None, "journal_mode", "WAL")?;

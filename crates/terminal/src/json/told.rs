@@ -194,6 +194,7 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
         }),
         EventKind::Chats(_)
         | EventKind::Sent(_)
+        | EventKind::History { .. }
         | EventKind::Resolved(_)
         | EventKind::RoomFound(_)
         | EventKind::Failed(_)

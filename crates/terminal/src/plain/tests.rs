@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use undertone_client::client::{Status, Told};
 use undertone_client::connection::ConnectError;
 use undertone_engine::api::{
-    Chat, ChatState, CommandError, Conversation, Ended, Message, Person, Trouble, Who,
+    Chat, ChatState, CommandError, Conversation, Ended, Message, Person, Sent, SentState, Trouble,
+    Who,
 };
 use undertone_engine::{Command, Event, EventKind};
 use undertone_wire::frame::Code;
@@ -196,7 +197,7 @@ fn go_changes_the_front_and_shows_how_that_chat_stands() {
     let mut scene = Scene::joined(true);
     scene.view.line("/go Bob");
     let (tag, command) = scene.ask();
-    assert_eq!(command, Command::Resolve(Who("Bob".to_owned())));
+    assert_eq!(command, Command::Find(Who("Bob".to_owned())));
     scene.answer(tag, EventKind::Resolved(person("Bob")));
     let (tag, command) = scene.ask();
     assert_eq!(command, Command::Chats);
@@ -411,6 +412,40 @@ fn f20_a_bad_signature_is_shown_as_a_possible_man_in_the_middle() {
 }
 
 #[test]
+fn history_and_what_became_of_texts_are_shown_for_the_front_and_harmless() {
+    let mut scene = Scene::joined(true);
+    scene.view.line("/history 2");
+    scene.view.line("/sent");
+    let asks: Vec<_> = scene.asks().into_iter().map(|(_, command)| command).collect();
+    assert_eq!(asks, [Command::History { of: Conversation::Lobby, count: 2 }, Command::Sent]);
+    let message = Message {
+        conversation: Conversation::Lobby,
+        id: EntryId([1; 16]),
+        from: person("Bob"),
+        own: false,
+        time: 0,
+        text: "one\u{1b}[31m\nAlice: two".to_owned(),
+        known_kind: true,
+    };
+    scene.is(EventKind::History { of: Conversation::Lobby, messages: vec![message] });
+    let sent = Sent {
+        conversation: Conversation::Lobby,
+        message: EntryId([2; 16]),
+        time: 0,
+        text: "mine".to_owned(),
+        state: SentState::AtRelay,
+    };
+    scene.is(EventKind::Sent(vec![sent]));
+    let shown = scene.shown();
+    assert_eq!(shown[0], "History: 1");
+    assert!(shown[1].starts_with("  [1970-01-01 ") || shown[1].starts_with("  [1969-12-31 "));
+    assert!(!shown.concat().contains('\u{1b}'), "{shown:?}");
+    let lines: Vec<_> = shown.iter().flat_map(|shown| shown.lines()).collect();
+    assert!(lines.contains(&"  | Alice: two"), "{lines:?}");
+    assert!(lines.last().unwrap().ends_with(" to everyone, at the relay: mine"), "{lines:?}");
+}
+
+#[test]
 fn a_lost_connection_is_told_once_and_a_relay_that_restarted_with_what_it_cost() {
     let mut scene = Scene::joined(true);
     scene.told(Told::Status(Status::Lost(ConnectError::Closed)));
@@ -430,6 +465,17 @@ fn a_lost_connection_is_told_once_and_a_relay_that_restarted_with_what_it_cost()
             "  Zoe cannot be asked yet; it waits here until they come online",
         ]
     );
+}
+
+/// A store that was put back may have the lobby's log: then nobody enters it again.
+#[test]
+fn after_a_restart_of_the_relay_a_pipe_is_read_on_at_once() {
+    let mut scene = Scene::joined(false);
+    scene.told(Told::Status(Status::Lost(ConnectError::Closed)));
+    scene.told(Told::Status(Status::Secure));
+    scene.is(EventKind::RelayRestarted);
+    scene.register();
+    assert!(scene.view.takes_lines());
 }
 
 #[test]

@@ -7,11 +7,12 @@ use crate::command::{HELP, Place, Typed, parse};
 use crate::report::{Exit, Report};
 use crate::screen::Shown;
 use crate::text::{harmless, one_line};
+use crate::times::day_and_time;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use undertone_client::client::{Status, Told};
 use undertone_engine::api::{
-    Chat, Conversation, Ended, Message, Person, RoomId, RoomName, RoomOrder, Who,
+    Chat, Conversation, Ended, Message, Person, RoomId, RoomName, RoomOrder, Sent, SentState, Who,
 };
 use undertone_engine::{Command, Event, EventKind};
 use undertone_wire::frame::Code;
@@ -291,6 +292,8 @@ impl View {
             Typed::Accept(who) => self.ask(Asked::Other, Command::Accept(who.map(Who))),
             Typed::Decline(who) => self.ask(Asked::Other, Command::Decline(who.map(Who))),
             Typed::End(who) => self.end_chat(who),
+            Typed::History(count) => self.ask_history(count),
+            Typed::Sent => self.ask(Asked::Other, Command::Sent),
             Typed::Go(Place::Lobby) => self.go_to_lobby(),
             Typed::Go(Place::Named(who)) => self.ask(Asked::Go, Command::Find(Who(who))),
             Typed::RoomNew(name) => match RoomName::parse(&name) {
@@ -321,6 +324,13 @@ impl View {
             }
             Err(report) => self.problem(report),
         }
+    }
+
+    fn ask_history(&mut self, count: usize) {
+        let person = self.front.person().map(|person| Conversation::Direct(person.client_id));
+        let of = person.or(self.front.room().ok().map(Conversation::Room));
+        let of = of.unwrap_or(Conversation::Lobby);
+        self.ask(Asked::Other, Command::History { of, count });
     }
 
     fn end_chat(&mut self, who: Option<String>) {
@@ -466,7 +476,13 @@ impl View {
                 };
                 self.say(format!("  {with} goes on with new keys ({cause}); nothing was lost"));
             }
-            EventKind::Sent(_) => {}
+            EventKind::Sent(sent) => self.sent(&sent),
+            EventKind::History { messages, .. } => {
+                self.say(format!("History: {}", messages.len()));
+                for message in &messages {
+                    self.past(message);
+                }
+            }
             EventKind::ChatOpened { who, suite } => {
                 self.remember(&who);
                 let (name, shown) = (&who.name, fingerprint(&who));
@@ -501,8 +517,8 @@ impl View {
                 let to = self.called(conversation);
                 self.say(format!("  not sent{to}: {why}"));
             }
+            // The lobby may go on all the same; texts go to the outbox until it does.
             EventKind::RelayRestarted => {
-                self.entered = false;
                 self.say("the relay restarted; what it had not delivered is sent again");
             }
             EventKind::LetIn { by, who } => self.let_in(&by, &who),
@@ -610,6 +626,31 @@ impl View {
         };
         let line = format!("{time}{place}{}: {text}", message.from.name);
         self.say(line);
+    }
+
+    /// A text of the history: always with its day, since it may be of any.
+    fn past(&mut self, message: &Message) {
+        let day = day_and_time(message.time);
+        let line = format!("  [{day}] {}: {}", message.from.name, harmless(&message.text));
+        self.say(line);
+    }
+
+    fn sent(&mut self, sent: &[Sent]) {
+        self.say(format!("Sent: {}", sent.len()));
+        for sent in sent {
+            let to = match sent.conversation {
+                Conversation::Lobby => " to everyone".to_owned(),
+                other => self.called(other),
+            };
+            let state = match sent.state {
+                SentState::Queued => "queued",
+                SentState::AtRelay => "at the relay",
+                SentState::Delivered => "delivered",
+                SentState::GivenUp => "given up",
+            };
+            let (day, text) = (day_and_time(sent.time), harmless(&sent.text));
+            self.say(format!("  [{day}]{to}, {state}: {text}"));
+        }
     }
 
     fn chat_ended(&mut self, who: &Person, why: Ended) {

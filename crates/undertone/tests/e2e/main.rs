@@ -4,10 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 #![allow(clippy::print_stdout, reason = "figures that a reader of the run wants to see")]
 
+mod care;
 mod chats;
 mod console;
 mod crowd;
+mod disk;
 mod errors;
+mod history;
 mod json;
 mod lobby;
 mod machine;
