@@ -64,6 +64,9 @@ fn a22_without_randomness_no_handshake_is_answered_and_links_that_stand_go_on() 
         false => system(bytes),
     });
     let mut standing = scene.link();
+    // What its handshake told is told once it is answered.
+    standing.ping(ECHO);
+    standing.expect_pong(ECHO);
     let events = scene.server.events();
     events.try_iter().for_each(drop);
     BROKEN.store(true, Ordering::SeqCst);
