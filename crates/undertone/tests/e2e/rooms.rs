@@ -6,7 +6,7 @@ use crate::scene;
 fn a_room_is_made_filled_talked_in_and_left() {
     let scene = scene();
     let _server = scene.server_without_console();
-    let [mut alice, mut bob, mut carol] = scene.members(["Alice", "Bob", "Carol"]);
+    let [mut alice, mut bob, carol] = scene.members(["Alice", "Bob", "Carol"]);
     alice.say("/room new team");
     alice.expect("Now talking to team; /add WHO brings somebody in");
     alice.say("/add Bob");
