@@ -4,7 +4,7 @@
 
 use super::ask::fetch_card;
 use super::{Chat, Chats, MAX_CHATS, State};
-use super::{answer, end};
+use super::{answer, end, talk};
 use crate::api::{EventKind, Trouble};
 use crate::core::{Ask, Cx, NoteKind};
 use crate::notes::{self, Body, ChatRequest, Note};
@@ -211,6 +211,7 @@ fn adopt(cx: &mut Cx<'_>, chat: &mut Chat, request: &ChatRequest, session: Sessi
     let first = chat.row.first.take();
     if let Some(first) = first {
         chat.outbox.delivered(cx, &first);
+        talk::tell_delivered(cx, chat, vec![first]);
     }
     chat.outbox.reopen(cx);
     chat.request = None;
