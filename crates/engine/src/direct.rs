@@ -114,6 +114,8 @@ struct Chat {
     receipt_at: Option<u64>,
     /// The session is gone and another is wanted.
     mending: Option<Mending>,
+    /// When a session was last made because the other offered an older one.
+    caught_up: Option<u64>,
 }
 
 impl Chat {
@@ -134,7 +136,16 @@ impl Chat {
     }
 
     fn with(row: Row, session: Option<Session>, outbox: Outbox, shown: Shown) -> Self {
-        Self { row, session, outbox, shown, request: None, receipt_at: None, mending: None }
+        Self {
+            row,
+            session,
+            outbox,
+            shown,
+            request: None,
+            receipt_at: None,
+            mending: None,
+            caught_up: None,
+        }
     }
 
     fn load(cx: &Cx<'_>, row: Row, rows: &Rows) -> Option<Self> {
@@ -144,7 +155,6 @@ impl Chat {
         let mut row = row;
         let mut session = row.log.and_then(|log| Session::load(cx, &log, rows));
         match row.state {
-            State::Invited if session.is_none() => row.state = State::Closed,
             State::Asked if session.is_none() => row.state = State::Starting,
             State::Open => {
                 if let Some(session) = &mut session {

@@ -730,8 +730,10 @@ impl Hands<'_, '_> {
     /// What every connection starts with.
     fn begin(&mut self) {
         self.cx.ask(Ask::WatchPresence, |seq| Request::WatchPresence { seq });
-        let after = self.cx.core.profile.inbox_read;
-        self.cx.ask(Ask::InboxSubscribe, |seq| Request::InboxSubscribe { seq, after });
+        // All there is: what was read is trimmed, what comes twice changes nothing, and the inbox of
+        // a relay that went back has other notes at the same places.
+        self.cx.core.profile.inbox_read = 0;
+        self.cx.ask(Ask::InboxSubscribe, |seq| Request::InboxSubscribe { seq, after: 0 });
         if self.cx.core.profile.packages_left < PACKAGES_LOW {
             self.publish_packages();
         }

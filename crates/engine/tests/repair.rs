@@ -5,6 +5,7 @@
 use undertone_engine::api::{Conversation, Ended, Message, SentState, Who};
 use undertone_engine::{Command, EventKind};
 use undertone_testkit::world::World;
+use undertone_wire::frame::Reply;
 
 fn who(name: &str) -> Who {
     Who(name.to_owned())
@@ -105,6 +106,94 @@ fn what_a_relay_lost_its_author_offers_again() {
         assert_eq!(world.texts(0), private("Bob", &["b0"]), "seed {seed}");
         goes_on(&mut world, seed);
     }
+}
+
+#[test]
+fn what_is_written_while_a_session_is_renewed_comes_after_what_waited() {
+    for seed in 200..260 {
+        let mut world = open(seed);
+        world.disconnect(1);
+        world.msg(0, "Bob", "text 0");
+        world.run();
+        let online = world.stop_relay();
+        world.lose_store();
+        world.start_relay(&online);
+        for n in 1..40 {
+            world.msg(0, "Bob", &format!("text {n}"));
+            world.run_some(1, 0);
+        }
+        world.connect(1);
+        world.run_for(60_000);
+        let wanted: Vec<_> = (0..40).map(|n| format!("[private] Alice: text {n}")).collect();
+        assert_eq!(world.texts(1), wanted, "seed {seed}");
+    }
+}
+
+/// W02g: old notes are old, whatever they ask for.
+#[test]
+fn a_relay_that_repeats_an_old_note_renews_a_chat_once_a_minute_at_most() {
+    let mut world = open(261);
+    let notes = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let keep = notes.clone();
+    world.tamper = Some(Box::new(move |at, reply| {
+        if at == 1 && matches!(reply, Reply::InboxEntry { .. }) {
+            keep.borrow_mut().push(reply.clone());
+        }
+        true
+    }));
+    for _ in 0..2 {
+        let online = world.stop_relay();
+        world.lose_store();
+        world.start_relay(&online);
+        world.run_for(30_000);
+    }
+    world.tamper = None;
+    let notes = notes.borrow().clone();
+    assert!(notes.len() >= 2, "a note for each session");
+    world.clients[1].events.clear();
+    for again in 0..20 {
+        for (place, note) in notes.iter().enumerate() {
+            let Reply::InboxEntry { id, time, body, .. } = note.clone() else { panic!() };
+            let position = 1_000_000 + again * 100 + place as u64;
+            world.inject(1, Reply::InboxEntry { position, id, time, body });
+        }
+        world.run_for(1_000);
+    }
+    let renewed =
+        |event: &&undertone_engine::Event| matches!(event.kind, EventKind::Renewed { .. });
+    let times = world.clients[1].events.iter().filter(renewed).count();
+    assert!(times <= 1, "renewed {times} times in twenty seconds");
+    world.restart_client(1);
+    world.run_for(60_000);
+    goes_on(&mut world, 261);
+}
+
+/// The inbox went back too: what is put into it afterwards stands at places that were read before.
+#[test]
+fn notes_arrive_after_a_relay_went_back() {
+    let mut world = people(270, &["Alice", "Bob", "Carol"]);
+    let yesterday = world.store_copy();
+    for from in [0, 2] {
+        world.msg(from, "Bob", "hello");
+        world.run();
+    }
+    assert_eq!(world.texts(1).len(), 2);
+    world.command(1, Command::Decline(Some(who("Alice"))));
+    world.command(1, Command::Decline(Some(who("Carol"))));
+    world.run();
+    let online = world.stop_relay();
+    world.put_store_back(yesterday);
+    world.start_relay(&online);
+    world.run_for(20_000);
+    world.texts(1);
+    world.msg(0, "Bob", "hello again");
+    world.run();
+    assert_eq!(world.texts(1), private("Alice", &["hello again"]));
+    // Its Welcome was for a key package that Bob has used up: saying yes makes a session.
+    world.command(1, Command::Accept(None));
+    world.run();
+    assert!(world.has(0, |k| matches!(k, EventKind::Delivered { .. })));
+    goes_on(&mut world, 270);
 }
 
 #[test]

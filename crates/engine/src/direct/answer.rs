@@ -2,6 +2,7 @@
 
 use super::ask::conversation_of;
 use super::end::{close, discard};
+use super::mend;
 use super::{Chat, Chats, MAX_CHATS, MAX_INVITED, State};
 use crate::api::{CommandError, Ended, EventKind, Message, NotSent, Trouble};
 use crate::content::Kind;
@@ -93,7 +94,10 @@ impl Chats {
             return;
         }
         match join(cx, &note.account, peer, request) {
-            Ok(session) => invited(cx, chat, note, request, session, crossing),
+            Ok(session) => invited(cx, chat, note, request, Some(session), crossing),
+            // Made for a key package that this device has used up or lost, since the relay went
+            // back or the profile is an old copy. The wish is signed: saying yes makes a session.
+            Err("welcome") => invited(cx, chat, note, request, None, crossing),
             Err(cause) => cx.trouble(Trouble::BadNote(cause)),
         }
     }
@@ -178,7 +182,7 @@ pub(super) fn invited(
     chat: &mut Chat,
     note: &Note,
     request: &ChatRequest,
-    session: Session,
+    session: Option<Session>,
     crossing: bool,
 ) {
     // One agreed, and they never heard of it: their asking again is the same wish.
@@ -194,11 +198,14 @@ pub(super) fn invited(
     chat.mending = None;
     chat.outbox.reopen(cx);
     chat.request = None;
-    session.store(cx);
-    (chat.row.number, chat.row.log, chat.row.slot) = (request.number, Some(request.log), 1);
+    let slot = u8::from(session.is_some());
+    if let Some(session) = &session {
+        session.store(cx);
+    }
+    (chat.row.number, chat.row.log, chat.row.slot) = (request.number, Some(request.log), slot);
     chat.row.name = note.name.clone();
     chat.row.inbox = Some(request.inbox.clone());
-    (chat.row.state, chat.session) = (State::Invited, Some(session));
+    (chat.row.state, chat.session) = (State::Invited, session);
     let who = chat.person(cx);
     if let Some(first) = &request.text
         && chat.shown.is_new(cx, note.from, first.id)
@@ -230,14 +237,17 @@ pub(super) fn accept(cx: &mut Cx<'_>, chat: &mut Chat) {
     // An outbox that is full takes no more texts, but the answer needs no place in it: the next
     // text says yes as well.
     let _ = chat.outbox.add_first(cx, response);
-    if let Some(session) = &mut chat.session {
-        session.refill(chat.outbox.waiting());
-        if cx.core.registered {
-            session.subscribe(cx);
+    match &mut chat.session {
+        Some(session) => {
+            session.refill(chat.outbox.waiting());
+            if cx.core.registered {
+                session.subscribe(cx);
+            }
+            opened(cx, chat);
         }
+        None => mend::lost(cx, chat, "key-package"),
     }
     chat.store(cx);
-    opened(cx, chat);
 }
 
 pub(super) fn opened(cx: &mut Cx<'_>, chat: &Chat) {

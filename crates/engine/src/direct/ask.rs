@@ -1,5 +1,6 @@
 //! Asking for a chat: the card, a key package, the group, the request.
 
+use super::answer::opened;
 use super::end::fail;
 use super::mend::{self, renewed};
 use super::{Chat, Chats, State, Unsent};
@@ -109,6 +110,9 @@ impl Chats {
             (Ok(()), State::Open) => {
                 chat.request = None;
                 renewed(cx, chat);
+                if !chat.row.heard {
+                    opened(cx, chat);
+                }
                 if let Some(session) = &mut chat.session {
                     session.pump(cx);
                 }
@@ -157,7 +161,7 @@ pub(super) fn ask_for_chat(
     let log = LogId(*cx.draw());
     let (group, welcome) = make_group(cx, suite, chat.row.peer, account, package)
         .map_err(|_| "the chat's keys could not be made")?;
-    let session = Session::new(cx, log, number, group, false).map_err(|_| "epoch keys")?;
+    let mut session = Session::new(cx, log, number, group, false).map_err(|_| "epoch keys")?;
     session.store(cx);
     let renews = chat.row.state == State::Open;
     let text = if renews { None } else { choose_first(chat) };
@@ -173,6 +177,8 @@ pub(super) fn ask_for_chat(
     chat.request = Some(Unsent { inbox, request: Box::new(request) });
     (chat.row.number, chat.row.log, chat.row.slot) = (number, Some(log), 0);
     chat.row.state = if renews { State::Open } else { State::Asked };
+    // What is said meanwhile waits its turn behind what waits already.
+    session.held = renews;
     chat.session = Some(session);
     chat.store(cx);
     Ok(())

@@ -4,7 +4,7 @@
 
 use super::ask::fetch_card;
 use super::{Chat, Chats, MAX_CHATS, State};
-use super::{answer, end};
+use super::{answer, end, talk};
 use crate::api::{EventKind, Trouble};
 use crate::core::{Ask, Cx, NoteKind};
 use crate::notes::{self, Body, ChatRequest, Note};
@@ -17,6 +17,8 @@ const OTHER_FIRST_MS: u64 = 10_000;
 const AGAIN_MS: u64 = 10_000;
 /// Who just came online publishes its key packages first.
 const SETTLE_MS: u64 = 500;
+/// A relay can repeat an old note whenever it likes: it brings a new session at most this often.
+const CATCH_UP_MS: u64 = 60_000;
 /// The longest pause.
 const AGAIN_MOST_MS: u64 = 300_000;
 
@@ -110,6 +112,7 @@ pub(super) fn failed(cx: &mut Cx<'_>, chat: &mut Chat) {
         session.delete(cx);
     }
     (chat.row.log, chat.request) = (None, None);
+    chat.outbox.reopen(cx);
     let pause = chat.mending.as_ref().map_or(AGAIN_MS, |mending| mending.pause.max(AGAIN_MS));
     let cause = chat.mending.as_ref().map_or("refused", |mending| mending.cause);
     let at = cx.now.after(pause);
@@ -123,6 +126,7 @@ pub(super) fn renewed(cx: &mut Cx<'_>, chat: &mut Chat) {
     let cause = chat.mending.take().map_or("renewed", |mending| mending.cause);
     cx.news(EventKind::Renewed { conversation: chat.conversation(), cause });
     if let Some(session) = &mut chat.session {
+        session.held = false;
         session.refill(chat.outbox.waiting());
     }
     chat.store(cx);
@@ -207,6 +211,7 @@ fn adopt(cx: &mut Cx<'_>, chat: &mut Chat, request: &ChatRequest, session: Sessi
     let first = chat.row.first.take();
     if let Some(first) = first {
         chat.outbox.delivered(cx, &first);
+        talk::tell_delivered(cx, chat, vec![first]);
     }
     chat.outbox.reopen(cx);
     chat.request = None;
@@ -226,7 +231,10 @@ fn adopt(cx: &mut Cx<'_>, chat: &mut Chat, request: &ChatRequest, session: Sessi
 
 /// The other copy of the chat is behind: a newer session brings it here.
 fn catch_up(cx: &mut Cx<'_>, chat: &mut Chat) {
-    if chat.row.state == State::Open && chat.mending.is_none() {
+    let now = cx.now.mono_ms;
+    let recently = chat.caught_up.is_some_and(|at| now < at.saturating_add(CATCH_UP_MS));
+    if chat.row.state == State::Open && chat.mending.is_none() && !recently {
+        chat.caught_up = Some(now);
         lost(cx, chat, "other-behind");
     }
 }

@@ -185,7 +185,7 @@ fn answered_yes(cx: &mut Cx<'_>, chat: &mut Chat) {
     chat.store(cx);
 }
 
-fn tell_delivered(cx: &mut Cx<'_>, chat: &Chat, messages: Vec<EntryId>) {
+pub(super) fn tell_delivered(cx: &mut Cx<'_>, chat: &Chat, messages: Vec<EntryId>) {
     if !messages.is_empty() {
         let who = chat.person(cx);
         cx.news(EventKind::Delivered { who, messages });
