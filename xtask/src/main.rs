@@ -10,6 +10,7 @@ mod deny;
 mod failure;
 mod fuzz;
 mod repository;
+mod sim;
 mod stage;
 mod suite;
 mod targets;
@@ -28,6 +29,8 @@ usage: cargo xtask ci                what needs no test: format, lints, map, oth
        cargo xtask test [--long]     the same, then every test; --long adds what takes hours
        cargo xtask bench NAME        one bench of the bench package, in release mode
        cargo xtask fuzz [SECONDS]    every fuzz target for so many seconds (15)
+       cargo xtask sim --seeds N --from S [--hard] [--print]
+                                     lives made of seeds, in which nothing may be lost
        cargo xtask fuzz TARGET FILE  one input of a fuzz target again";
 
 fn main() -> ExitCode {
@@ -54,6 +57,7 @@ fn dispatch(words: &[&str]) -> Result<ExitCode, Failure> {
         ["test"] => test::run(Length::Short),
         ["test", "--long"] => test::run(Length::Long),
         ["bench", name @ ..] if !name.is_empty() => bench::run(name).map(|()| ExitCode::SUCCESS),
+        ["sim", words @ ..] => sim::run(words).map(|()| ExitCode::SUCCESS),
         ["fuzz"] => fuzz::run(fuzz::SHORT).map(reported),
         ["fuzz", seconds] => fuzz::run(number(seconds)?).map(reported),
         ["fuzz", target, input] => fuzz::again(target, input).map(|()| ExitCode::SUCCESS),

@@ -97,10 +97,13 @@ struct Row {
     heard: bool,
 }
 
-/// A request that is not in their inbox yet.
-#[derive(Debug, Clone)]
+/// A request that is not in their inbox yet. It is stored: its Welcome cannot be made again.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(array)]
 struct Unsent {
+    #[n(0)]
     inbox: Blob<MAX_INBOX_KEY>,
+    #[n(1)]
     request: Box<ChatRequest>,
 }
 
@@ -165,12 +168,21 @@ impl Chat {
         }
         let lost = row.state == State::Open && session.is_none();
         let mut chat = Self::with(row, session, outbox, shown);
+        chat.request = match rows.get(&unsent_name(&chat.row.peer)) {
+            Some(value) => Some(codec::decode(value).ok()?),
+            None => None,
+        };
         chat.mending = lost.then(|| Mending::after_a_crash(chat.row.slot));
         Some(chat)
     }
 
     fn store(&self, cx: &mut Cx<'_>) {
         cx.put(&[b"chat/".as_slice(), &self.row.peer.0].concat(), &self.row);
+        let unsent = unsent_name(&self.row.peer);
+        match &self.request {
+            Some(request) => cx.put(&unsent, request),
+            None => cx.delete(&unsent),
+        }
     }
 
     fn person(&self, cx: &Cx<'_>) -> Person {
@@ -209,6 +221,10 @@ impl Chat {
 #[derive(Debug, Default)]
 pub(crate) struct Chats {
     chats: BTreeMap<ClientId, Chat>,
+}
+
+fn unsent_name(peer: &ClientId) -> Vec<u8> {
+    [b"unsent/".as_slice(), &peer.0].concat()
 }
 
 impl Chats {

@@ -274,7 +274,9 @@ impl Session {
             debug_assert!(name.starts_with(b"out/"));
             session.in_flight.push_back(codec::decode(value).ok()?);
         }
-        if let Some(last) = session.in_flight.back() {
+        // A commit is no content, and no link of the chain.
+        let said = |outgoing: &&Outgoing| outgoing.draft.is_some();
+        if let Some(last) = session.in_flight.iter().rev().find(said) {
             session.own_previous = last.content_hash;
         }
         let prefix = chain_name(log, None);

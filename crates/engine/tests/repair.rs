@@ -414,3 +414,50 @@ fn a_lobby_whose_relay_forgot_it_loses_no_text() {
         assert_eq!(texts[2], ["Alice: on its way", "Bob: without a link"], "seed {seed}");
     }
 }
+
+#[test]
+fn a_request_survives_a_crash_at_any_moment() {
+    for deliveries in 0..30 {
+        let mut world = people(200 + deliveries, &["Alice", "Bob"]);
+        world.msg(0, "Bob", "please");
+        world.run_some(deliveries as usize, 0);
+        world.restart_client(0);
+        world.run();
+        assert_eq!(world.texts(1), private("Alice", &["please"]), "after {deliveries}");
+    }
+}
+
+#[test]
+fn who_ended_a_request_can_ask_anew() {
+    // Either of the two can have the smaller id.
+    for seed in 240..250 {
+        let mut world = people(seed, &["Alice", "Bob"]);
+        world.msg(0, "Bob", "please");
+        world.run();
+        world.texts(1);
+        world.command(1, Command::End(who("Alice")));
+        world.msg(1, "Alice", "on second thoughts");
+        world.run();
+        goes_on(&mut world, seed);
+    }
+}
+
+#[test]
+fn a_crash_while_one_lets_somebody_in_breaks_nobodys_chain() {
+    for deliveries in 0..60 {
+        let mut world = people(260 + deliveries, &["Alice", "Bob"]);
+        world.say(0, "one");
+        world.say(1, "two");
+        world.run();
+        world.add("Carol");
+        world.run_some(deliveries as usize, 0);
+        for at in 0..2 {
+            world.restart_client(at);
+        }
+        world.run_for(30_000);
+        world.say(0, "three");
+        world.say(1, "four");
+        world.run();
+        assert_eq!(world.troubles(), Vec::<String>::new(), "after {deliveries}");
+    }
+}

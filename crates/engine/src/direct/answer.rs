@@ -88,7 +88,8 @@ impl Chats {
             State::Asked => request.number < newest,
             _ => request.number <= newest,
         };
-        let mine_lives = chat.row.state == State::Asked && me < peer;
+        // A higher number than one's own: they have seen one's request and ended it, or know more.
+        let mine_lives = chat.row.state == State::Asked && request.number == newest && me < peer;
         let too_many = waiting >= MAX_INVITED && chat.row.state != State::Invited && !crossing;
         if old || mine_lives || too_many {
             return;

@@ -119,6 +119,7 @@ impl Chats {
             }
             (Ok(()), _) => {
                 chat.request = None;
+                chat.store(cx);
                 let who = chat.person(cx);
                 cx.event(EventKind::ChatAsked(who));
             }

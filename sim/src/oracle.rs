@@ -1,0 +1,270 @@
+//! Keeps the list: what was said, what its author was told, who was shown it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use undertone_engine::api::{ChatState, CommandError, Conversation, NotSent, Trouble};
+use undertone_engine::{Event, EventKind};
+use undertone_wire::ids::{ClientId, EntryId};
+
+/// Every text begins like this: found anywhere outside an engine, it is a leak.
+pub(crate) const CANARY: &str = "canary-";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    Lobby,
+    Direct(usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Typed; whether the program took it over is not known.
+    Typed,
+    /// The program has it for good.
+    Taken,
+    /// Its author knows that it will not arrive, or that it never left.
+    Told,
+}
+
+#[derive(Debug)]
+struct Text {
+    by: usize,
+    place: Place,
+    body: String,
+    id: Option<EntryId>,
+    fate: Fate,
+    at: u64,
+    /// Who was in the lobby when it was typed.
+    readers: BTreeSet<usize>,
+    /// Why it need not arrive everywhere, beyond what its author was told.
+    excused: BTreeMap<usize, &'static str>,
+}
+
+/// What a profile has shown: goes with its disk.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Showing {
+    texts: BTreeSet<usize>,
+    /// The newest text shown, of each author in each place.
+    newest: BTreeMap<(usize, Place), usize>,
+}
+
+#[derive(Default)]
+pub(crate) struct Oracle {
+    texts: Vec<Text>,
+    by_body: BTreeMap<String, usize>,
+    tags: BTreeMap<(usize, u64), usize>,
+    /// Who is who.
+    ids: BTreeMap<ClientId, usize>,
+    pub(crate) showing: Vec<Showing>,
+    ever: BTreeSet<(usize, usize)>,
+    pub(crate) entered: BTreeSet<usize>,
+    /// Members in whose link or profile somebody meddled, or who saw a relay go back.
+    pub(crate) excused_trouble: BTreeSet<usize>,
+    /// Members to whom the relay lies, or lied.
+    pub(crate) lied_to: BTreeSet<usize>,
+    /// The chats there are at the end, by member and peer.
+    pub(crate) chats: BTreeMap<(usize, usize), (ChatState, u64)>,
+    /// Sessions are renewed in this life, so that texts may be said again, out of order.
+    pub(crate) renewals: bool,
+    /// Members that had to come into a session again.
+    late: BTreeSet<usize>,
+    pub(crate) findings: Vec<String>,
+    pub(crate) renewed: u64,
+    pub(crate) shown: u64,
+}
+
+impl Oracle {
+    pub(crate) fn joined(&mut self, id: ClientId) {
+        self.ids.insert(id, self.showing.len());
+        self.showing.push(Showing::default());
+    }
+
+    pub(crate) fn said(&self) -> usize {
+        self.texts.iter().filter(|text| text.fate != Fate::Typed).count()
+    }
+
+    pub(crate) fn typed(&mut self, by: usize, place: Place, body: &str, tag: u64, at: u64) {
+        let readers = match place {
+            Place::Lobby => self.entered.iter().copied().filter(|at| *at != by).collect(),
+            Place::Direct(peer) => [peer].into(),
+        };
+        self.by_body.insert(body.to_owned(), self.texts.len());
+        self.tags.insert((by, tag), self.texts.len());
+        let (id, fate, excused) = (None, Fate::Typed, BTreeMap::new());
+        let body = body.to_owned();
+        self.texts.push(Text { by, place, body, id, fate, at, readers, excused });
+    }
+
+    /// These were committed, and so are part of what a person has.
+    pub(crate) fn events(&mut self, now: u64, at: usize, events: &[Event]) {
+        for event in events {
+            self.event(now, at, event);
+        }
+    }
+
+    fn event(&mut self, now: u64, at: usize, event: &Event) {
+        let text = event.tag.and_then(|tag| self.tags.get(&(at, tag)).copied());
+        match &event.kind {
+            EventKind::Queued { message, .. } => {
+                if let Some(text) = text.and_then(|text| self.texts.get_mut(text)) {
+                    (text.id, text.fate) = (Some(*message), Fate::Taken);
+                }
+            }
+            EventKind::Failed(error) => {
+                if let CommandError::Internal(what) = error {
+                    self.find(now, format!("{at} failed inside: {what}"));
+                }
+                let text = text.and_then(|text| self.texts.get_mut(text));
+                if let Some(text) = text.filter(|text| text.fate == Fate::Typed) {
+                    text.fate = Fate::Told;
+                }
+            }
+            EventKind::NotSent { message, why, .. } => self.not_sent(at, message, *why),
+            EventKind::LobbyEntered { .. } => drop(self.entered.insert(at)),
+            EventKind::Message(message) if !message.own => self.show(now, at, message),
+            EventKind::Trouble(trouble) => self.trouble(now, at, trouble),
+            EventKind::Renewed { .. } => self.renewed += 1,
+            EventKind::Chats(chats) => {
+                for chat in chats {
+                    if let Some(peer) = self.ids.get(&chat.who.client_id) {
+                        self.chats.insert((at, *peer), (chat.state, chat.epoch));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn not_sent(&mut self, at: usize, message: &EntryId, _why: NotSent) {
+        let mut texts = self.texts.iter_mut();
+        if let Some(text) = texts.find(|text| text.by == at && text.id == Some(*message)) {
+            text.fate = Fate::Told;
+        }
+    }
+
+    fn show(&mut self, now: u64, at: usize, message: &undertone_engine::api::Message) {
+        let Some(index) = self.by_body.get(&message.text).copied() else {
+            return self.find(now, format!("{at} was shown what nobody wrote"));
+        };
+        let by = self.ids.get(&message.from.client_id).copied();
+        let Some(text) = self.texts.get(index) else { return };
+        let place = match message.conversation {
+            Conversation::Lobby => Some(Place::Lobby),
+            Conversation::Direct(peer) => {
+                (self.ids.get(&peer) == Some(&text.by)).then_some(Place::Direct(at))
+            }
+        };
+        if by != Some(text.by) || place != Some(text.place) {
+            return self.find(now, format!("{at} was shown text {index} as somebody else's"));
+        }
+        // Who came later may be told what was said before, when its author says it again.
+        let meant = text.readers.contains(&at);
+        let (key, by, kind) = ((text.by, text.place), text.by, text.place);
+        self.shown += 1;
+        self.ever.insert((at, index));
+        let showing = &mut self.showing[at];
+        if !showing.texts.insert(index) {
+            return self.find(now, format!("{at} was shown text {index} twice"));
+        }
+        if !meant {
+            return;
+        }
+        let newest = showing.newest.entry(key).or_insert(index);
+        let late = index < *newest;
+        *newest = index.max(*newest);
+        if late && !self.renewals && !self.late.contains(&at) {
+            self.find(now, format!("{at} was shown text {index} of {by} in {kind:?} out of order"));
+        }
+    }
+
+    fn trouble(&mut self, now: u64, at: usize, trouble: &Trouble) {
+        let bad = match trouble {
+            Trouble::Unreadable { .. } | Trouble::Gap { .. } => {
+                !self.excused_trouble.contains(&at) && self.lied_to.is_empty()
+            }
+            // A member that was let in twice, or lost what it had not committed: what is said again
+            // to it may come late.
+            Trouble::SessionLost { .. } => {
+                self.late.insert(at);
+                self.renewed += 1;
+                false
+            }
+            // On a slow link one knocks again before the Welcome to the knock before has come.
+            Trouble::BadNote("welcome") => false,
+            Trouble::BadNote(_) => !self.renewals,
+            Trouble::KeyChanged { .. } | Trouble::BadSignature { .. } => true,
+        };
+        if bad {
+            self.find(now, format!("{at} was told: {trouble}"));
+        }
+    }
+
+    pub(crate) fn find(&mut self, now: u64, what: String) {
+        /// More say nothing new.
+        const MOST: usize = 8;
+        if self.findings.len() < MOST {
+            self.findings.push(format!("{now} ms: {what}"));
+        }
+    }
+
+    /// A profile is set back: what it wrote since may be gone, and what it was shown since it may
+    /// be shown again.
+    pub(crate) fn set_back(&mut self, at: usize, showing: Showing) {
+        self.showing[at] = showing;
+        for text in &mut self.texts {
+            if text.by == at {
+                for reader in text.readers.clone() {
+                    text.excused.insert(reader, "its author went back");
+                }
+            }
+            if text.readers.contains(&at) {
+                text.excused.insert(at, "its reader went back");
+            }
+        }
+        self.excused_trouble.insert(at);
+    }
+
+    /// What this reader should have had so far may be missing.
+    pub(crate) fn excuse(&mut self, at: usize, why: &'static str) {
+        for text in &mut self.texts {
+            text.excused.insert(at, why);
+        }
+        self.excused_trouble.insert(at);
+    }
+
+    /// One let a request drop, and who asked does not know: what it wrote still waits there.
+    pub(crate) fn excuse_waiting(&mut self, by: usize, peer: usize) {
+        for text in self.texts.iter_mut().filter(|t| t.by == by && t.place == Place::Direct(peer)) {
+            text.excused.insert(peer, "nobody answered");
+        }
+    }
+
+    /// After everything: each text that was taken was shown to each of its readers, or its author
+    /// was told.
+    pub(crate) fn settle(&mut self, now: u64) {
+        let mut missing = Vec::new();
+        for (index, text) in self.texts.iter().enumerate() {
+            if text.fate != Fate::Taken {
+                continue;
+            }
+            for reader in &text.readers {
+                let seen = self.ever.contains(&(*reader, index));
+                if !seen && !text.excused.contains_key(reader) {
+                    missing.push(format!(
+                        "text {index} of {} at {} ms in {:?} ({} bytes) never reached {reader}",
+                        text.by,
+                        text.at,
+                        text.place,
+                        text.body.len()
+                    ));
+                }
+            }
+        }
+        for what in missing {
+            self.find(now, what);
+        }
+    }
+}
+
+/// Whether bytes hold others.
+pub(crate) fn contains(bytes: &[u8], needle: &[u8]) -> bool {
+    bytes.windows(needle.len()).any(|window| window == needle)
+}

@@ -1,0 +1,43 @@
+//! What happens to a relay beyond crashes: stores that are lost or go back, members that try tokens.
+
+use crate::liar::PROBE;
+use crate::world::World;
+use undertone_relay::MemoryStore;
+use undertone_wire::codec;
+use undertone_wire::frame::{Request, Start};
+use undertone_wire::ids::{Incarnation, Token};
+
+impl World {
+    /// Everything but the registry goes. Between a crash and the next start.
+    pub(crate) fn lose_store(&mut self) {
+        self.note("the store is lost", &[]);
+        self.hub.life = Incarnation(self.dice.bytes());
+        self.hub.keepers[1].put_back(MemoryStore::default());
+    }
+
+    pub(crate) fn copy_store(&mut self) {
+        self.note("the store is copied", &[]);
+        self.hub.copy = Some((self.hub.life, self.hub.keepers[1].copy()));
+    }
+
+    /// As whoever runs the relay can. Between a crash and the next start.
+    pub(crate) fn put_store_back(&mut self, (life, copy): (Incarnation, MemoryStore)) {
+        self.note("the store goes back", &[]);
+        self.hub.life = life;
+        self.hub.keepers[1].put_back(copy);
+    }
+
+    /// Somebody asks for a log that others read, with a token out of the air.
+    pub(crate) fn probe(&mut self, at: usize) {
+        let others = self.liar.tokens.iter().filter(|(_, (_, readers))| !readers.contains(&at));
+        let logs: Vec<_> = others.map(|(log, _)| *log).collect();
+        let Some(log) = logs.get(self.dice.below(logs.len())).copied() else { return };
+        let seq = PROBE + u32::try_from(self.liar.probes).unwrap_or(0);
+        let token = Token(self.dice.bytes());
+        let request = Request::Subscribe { seq, log, token, from: Start::Token };
+        let conn = self.nodes[at].process.as_ref().and_then(|process| process.up);
+        if let Some(link) = conn.and_then(|conn| self.links.get_mut(&conn)) {
+            link.send_up(self.now, &mut self.dice, codec::encode(&request));
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! A client's shell: takes what waits, commits what follows, and only then sends and shows it.
+
+use crate::node::{Commit, Heard, Process};
+use crate::oracle::CANARY;
+use crate::planted::Planted;
+use crate::world::World;
+use std::collections::VecDeque;
+use undertone_engine::{Command, Engine, Event, EventKind, Input, StepKey, Write};
+use undertone_wire::codec;
+use undertone_wire::frame::Request;
+use undertone_wire::name::Name;
+use undertone_wire::time::Now;
+
+/// Inputs whose writes are committed together.
+const MERGED: usize = 64;
+
+/// What steps since the last transaction led to.
+#[derive(Default)]
+struct Pending {
+    writes: Vec<Write>,
+    sends: Vec<(u64, Request)>,
+    events: Vec<Event>,
+    tags: Vec<u64>,
+}
+
+impl World {
+    /// The program starts with what is on the disk.
+    pub(crate) fn start(&mut self, at: usize) {
+        let mono = self.dice.within(0..100_000_000);
+        let node = &mut self.nodes[at];
+        node.start_at = None;
+        let rows = node.disk.state();
+        let (leak, seal) = (node.disk.holds(CANARY.as_bytes()), node.seal.clone());
+        self.note(&format!("{at} starts"), &[]);
+        if leak {
+            self.find(format!("{at} has a text in the clear on its disk"));
+        }
+        match Engine::load(rows, seal) {
+            Ok(engine) => {
+                let node = &mut self.nodes[at];
+                let (heard, commit, wake_at, up) = (VecDeque::new(), None, None, None);
+                node.process = Some(Process { engine, mono, heard, commit, wake_at, up });
+                node.dial_at = Some(self.now);
+            }
+            Err(error) => self.find(format!("{at} cannot load its profile: {error}")),
+        }
+    }
+
+    /// The program ends, as by a power cut.
+    pub(crate) fn crash(&mut self, at: usize, away: u64) {
+        self.note(&format!("{at} crashes"), &[]);
+        self.let_go(at);
+        let kept = self.dice.below(self.nodes[at].disk.unsynced() + 1);
+        let node = &mut self.nodes[at];
+        node.disk.crash(kept);
+        let process = node.process.take();
+        let durable = node.disk.durable;
+        (node.start_at, node.dial_at) = (Some(self.now + away), None);
+        // What reached the disk is in the history, though nobody saw it come.
+        let commit = process.and_then(|process| process.commit);
+        if let Some(commit) = commit.filter(|c| !c.fails && c.number <= durable) {
+            self.oracle.events(self.now, at, &commit.events);
+        }
+    }
+
+    pub(crate) fn hear(&mut self, at: usize) {
+        let mut pending = Pending::default();
+        for _ in 0..MERGED {
+            let process = self.nodes[at].process.as_mut();
+            let Some(heard) = process.and_then(|process| process.heard.pop_front()) else { break };
+            self.take(at, heard, &mut pending);
+        }
+        self.settle(at, pending);
+    }
+
+    pub(crate) fn wake(&mut self, at: usize) {
+        let mut pending = Pending::default();
+        if let Some(process) = &mut self.nodes[at].process {
+            process.wake_at = None;
+        }
+        self.step(at, Input::Tick, &mut pending);
+        if self.planted == Some(Planted::TickIsNotCommitted) {
+            pending.writes.clear();
+        }
+        self.settle(at, pending);
+    }
+
+    fn take(&mut self, at: usize, heard: Heard, pending: &mut Pending) {
+        let up = self.nodes[at].process.as_ref().and_then(|process| process.up);
+        match heard {
+            Heard::Command { tag, command } => {
+                pending.tags.push(tag);
+                self.step(at, Input::Command { tag, command }, pending);
+            }
+            Heard::Up { conn, handshake_hash } if self.nodes[at].conn == Some(conn) => {
+                if let Some(process) = &mut self.nodes[at].process {
+                    process.up = Some(conn);
+                }
+                let relay = self.hub.key;
+                self.step(at, Input::Connected { handshake_hash, relay }, pending);
+                self.choose_name(at, pending);
+            }
+            Heard::Frame { conn, reply } if up == Some(conn) => {
+                self.step(at, Input::Frame(reply), pending);
+            }
+            Heard::Down { conn } if up == Some(conn) => {
+                if let Some(process) = &mut self.nodes[at].process {
+                    process.up = None;
+                }
+                self.step(at, Input::Disconnected, pending);
+                // It has nowhere to go.
+                pending.sends.clear();
+            }
+            Heard::Up { .. } | Heard::Frame { .. } | Heard::Down { .. } => {}
+        }
+    }
+
+    fn choose_name(&mut self, at: usize, pending: &mut Pending) {
+        let process = self.nodes[at].process.as_ref();
+        if process.is_some_and(|process| process.engine.name().is_none()) {
+            let name = Name::parse(&self.nodes[at].name).expect("names here are names");
+            self.step(at, Input::Command { tag: 0, command: Command::Register(name) }, pending);
+        }
+    }
+
+    fn step(&mut self, at: usize, input: Input, pending: &mut Pending) {
+        let key = StepKey::new(self.dice.bytes());
+        let wall_ms = self.wall(self.nodes[at].wall_skew);
+        let (now, nodes) = (self.now, &mut self.nodes);
+        let Some(process) = &mut nodes[at].process else { return };
+        let mono_ms = process.mono + now;
+        let step = process.engine.handle(input, Now { mono_ms, wall_ms }, key);
+        process.wake_at = step.wake_at;
+        let up = process.up;
+        pending.writes.extend(step.writes);
+        pending.events.extend(step.events);
+        if let Some(conn) = up {
+            pending.sends.extend(step.sends.into_iter().map(|request| (conn, request)));
+        }
+    }
+
+    /// Begins a transaction. Nothing else is taken before it ended.
+    fn settle(&mut self, at: usize, mut pending: Pending) {
+        let fails = self.dice.percent(self.weather.client_disk) && !pending.writes.is_empty();
+        let takes = if pending.writes.is_empty() { 0 } else { self.dice.within(0..8) };
+        if self.planted == Some(Planted::ShownRowsAreLost) {
+            let seal = self.nodes[at].seal.clone();
+            let shown = |write: &Write| {
+                let name = write.value.as_ref().and_then(|v| seal.open(&write.key, v).ok());
+                name.is_some_and(|(name, _)| name.starts_with(b"shown/"))
+            };
+            pending.writes.retain(|write| !shown(write));
+        }
+        if self.planted == Some(Planted::ClientSendsBeforeCommit) {
+            let sends = std::mem::take(&mut pending.sends);
+            let number = self.nodes[at].commits + 1;
+            self.perform(at, number, sends);
+        }
+        if self.planted == Some(Planted::ClientShowsBeforeCommit) {
+            let events = std::mem::take(&mut pending.events);
+            let number = self.nodes[at].commits + 1;
+            self.show(at, number, &events);
+        }
+        let until = self.now + takes;
+        let node = &mut self.nodes[at];
+        node.commits += 1;
+        let number = node.commits;
+        node.disk.write(number, pending.writes);
+        let Pending { sends, events, tags, .. } = pending;
+        if let Some(process) = &mut node.process {
+            process.commit = Some(Commit { until, number, fails, sends, events, tags });
+        }
+    }
+
+    pub(crate) fn committed(&mut self, at: usize) {
+        let planted = self.planted;
+        let node = &mut self.nodes[at];
+        let commit = node.process.as_mut().and_then(|process| process.commit.take());
+        let Some(commit) = commit else { return };
+        if commit.fails {
+            return self.failed(at, commit);
+        }
+        node.disk.sync(planted);
+        self.perform(at, commit.number, commit.sends);
+        self.show(at, commit.number, &commit.events);
+    }
+
+    /// The machine failed: the engine goes back to what is stored.
+    fn failed(&mut self, at: usize, commit: Commit) {
+        self.note(&format!("{at} could not commit"), &[]);
+        self.nodes[at].disk.roll_back();
+        for tag in commit.tags {
+            let kind = EventKind::Failed(undertone_engine::api::CommandError::NotConnected);
+            self.oracle.events(self.now, at, &[Event { tag: Some(tag), kind }]);
+        }
+        let commands = self.nodes[at].process.take().map(|process| process.heard);
+        self.let_go(at);
+        self.start(at);
+        // Commands that wait are still there; what came over the link is not.
+        let commands = commands.into_iter().flatten();
+        let commands = commands.filter(|heard| matches!(heard, Heard::Command { .. }));
+        if let Some(process) = &mut self.nodes[at].process {
+            process.heard.extend(commands);
+        }
+    }
+
+    fn perform(&mut self, at: usize, number: u64, sends: Vec<(u64, Request)>) {
+        if !sends.is_empty() {
+            self.check_durable(at, number, "sent");
+        }
+        for (conn, request) in sends {
+            let bytes = codec::encode(&request);
+            if self.nodes[at].conn == Some(conn)
+                && let Some(link) = self.links.get_mut(&conn)
+            {
+                link.send_up(self.now, &mut self.dice, bytes);
+            }
+        }
+    }
+
+    fn show(&mut self, at: usize, number: u64, events: &[Event]) {
+        if events.iter().any(|event| matches!(event.kind, EventKind::Message(_))) {
+            self.check_durable(at, number, "shown");
+        }
+        for event in events {
+            let line = format!("{at} ! {:?}", event);
+            self.note(&line, &[]);
+        }
+        self.oracle.events(self.now, at, events);
+        let refused = |event: &Event| matches!(event.kind, EventKind::RegistrationRefused(_));
+        if events.iter().any(refused)
+            && let Some(conn) = self.nodes[at].conn
+        {
+            self.cut(conn);
+        }
+        for event in events {
+            if let EventKind::Bye(code) = &event.kind {
+                self.note(&format!("{at} bye {code:?}"), &[]);
+            }
+        }
+    }
+
+    fn check_durable(&mut self, at: usize, number: u64, what: &str) {
+        if self.nodes[at].disk.durable < number && self.watches_shells {
+            self.find(format!("{at}: something was {what} before it was durable"));
+        }
+    }
+}
