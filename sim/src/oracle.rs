@@ -148,6 +148,8 @@ impl Oracle {
         let Some(text) = self.texts.get(index) else { return };
         let place = match message.conversation {
             Conversation::Lobby => Some(Place::Lobby),
+            // Nobody makes rooms here yet.
+            Conversation::Room(_) => None,
             Conversation::Direct(peer) => {
                 (self.ids.get(&peer) == Some(&text.by)).then_some(Place::Direct(at))
             }
