@@ -17,7 +17,11 @@ fn run(bytes: &[u8]) {
                 is_word(&who);
                 assert!(!text.is_empty() && line.ends_with(&text));
             }
-            Typed::Chat(who) | Typed::Go(Place::Member(who)) => is_word(&who),
+            Typed::Chat(who)
+            | Typed::Go(Place::Named(who))
+            | Typed::Add(who)
+            | Typed::Remove(who)
+            | Typed::Promote(who) => is_word(&who),
             Typed::Accept(who) | Typed::Decline(who) | Typed::End(who) => {
                 who.iter().for_each(|who| is_word(who));
             }
