@@ -46,14 +46,14 @@ impl Name {
     pub fn parse(text: &str) -> Result<Self, NameError> {
         check_length(text)?;
         check_characters(text)?;
-        let name = UsernameCasePreserved::new().enforce(text).map_err(|error| reason(&error))?;
+        let name = stable(text)?;
         // What PRECIS made of the text is judged again: it may have turned into what is not allowed.
         check_length(&name)?;
         check_characters(&name)?;
         if is_uuid_like(&name) {
             return Err(NameError::UuidLike);
         }
-        let name = Self(name.into_owned());
+        let name = Self(name);
         if name.key() == Self::operator().key() { Err(NameError::Reserved) } else { Ok(name) }
     }
 
@@ -188,6 +188,24 @@ fn is_uuid_like(text: &str) -> bool {
             _ => byte.is_ascii_hexdigit(),
         });
     plain || canonical
+}
+
+/// Applies the profile until it changes nothing more, at most four times (RFC 8264, section 7): the
+/// order of its rules makes some texts need more than one.
+fn stable(text: &str) -> Result<String, NameError> {
+    let enforce = |text: &str| {
+        let enforced = UsernameCasePreserved::new().enforce(text.to_owned());
+        enforced.map(|name| name.into_owned()).map_err(|error| reason(&error))
+    };
+    let mut name = enforce(text)?;
+    for _ in 0..3 {
+        let again = enforce(&name)?;
+        if again == name {
+            return Ok(name);
+        }
+        name = again;
+    }
+    Err(NameError::Unclear)
 }
 
 fn reason(error: &PrecisError) -> NameError {
