@@ -140,7 +140,6 @@ impl Outbox {
     /// It is in the log.
     pub(crate) fn settled(&mut self, cx: &mut Cx<'_>, id: &EntryId, head: Head) {
         self.fate(cx, id, Fate::AtRelay(head));
-        self.trim(cx);
     }
 
     /// It was delivered by other means.

@@ -32,10 +32,15 @@ pub(super) struct Mending {
 }
 
 impl Mending {
-    /// One's own state was lost: who made the session last starts at once.
-    pub(super) fn after_a_crash(slot: u8) -> Self {
+    /// Who made the session last starts at once, the other a little later.
+    fn begin(cause: &'static str, slot: u8) -> Self {
         let pause = if slot == 0 { 0 } else { OTHER_FIRST_MS };
-        Self { cause: "state-lost", at: None, pause }
+        Self { cause, at: None, pause }
+    }
+
+    /// One's own state was lost.
+    pub(super) fn after_a_crash(slot: u8) -> Self {
+        Self::begin("state-lost", slot)
     }
 }
 
@@ -59,8 +64,7 @@ pub(super) fn lost(cx: &mut Cx<'_>, chat: &mut Chat, cause: &'static str) {
                 return end::close(cx, chat, crate::api::Ended::ByMe);
             }
             chat.outbox.reopen(cx);
-            let pause = if chat.row.slot == 0 { 0 } else { OTHER_FIRST_MS };
-            chat.mending = Some(Mending { cause, at: None, pause });
+            chat.mending = Some(Mending::begin(cause, chat.row.slot));
             if cx.core.registered {
                 resume(cx, chat);
             }
@@ -73,9 +77,8 @@ pub(super) fn lost(cx: &mut Cx<'_>, chat: &mut Chat, cause: &'static str) {
 
 /// Registered on a link: a session that is wanted is made now or soon.
 pub(super) fn resume(cx: &mut Cx<'_>, chat: &mut Chat) {
-    let pause_first = if chat.row.slot == 0 { 0 } else { OTHER_FIRST_MS };
-    let mending =
-        chat.mending.get_or_insert(Mending { cause: "state-lost", at: None, pause: pause_first });
+    let slot = chat.row.slot;
+    let mending = chat.mending.get_or_insert_with(|| Mending::after_a_crash(slot));
     let at = cx.now.after(mending.pause);
     mending.at = Some(at);
     cx.wake_at(at);
