@@ -2,6 +2,7 @@
 
 use minicbor::{Decode, Encode};
 use undertone_wire::ids::{EntryId, Hash};
+use undertone_wire::limits::MAX_TEXT;
 
 /// The inside of an MLS application message. A map with integer keys: what a newer version adds is
 /// ignored, where a frame would be refused, since its author cannot be told.
@@ -87,6 +88,14 @@ impl Kind {
 impl Content {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         undertone_wire::codec::encode(self)
+    }
+
+    /// What a person reads of it: empty where this version does not know the kind. None: no UTF-8, or
+    /// longer than a text may be.
+    pub(crate) fn text(&self) -> Option<String> {
+        let known = Kind::of(self.kind).is_some();
+        let text = if known { String::from_utf8(self.body.clone()).ok()? } else { String::new() };
+        (text.len() <= MAX_TEXT).then_some(text)
     }
 
     /// Lenient about what it does not know, strict about what it does.

@@ -194,9 +194,7 @@ pub(super) fn tell_delivered(cx: &mut Cx<'_>, chat: &Chat, messages: Vec<EntryId
 
 fn text(cx: &mut Cx<'_>, chat: &mut Chat, by: ClientId, content: &Content) {
     let known_kind = Kind::of(content.kind).is_some();
-    let text =
-        if known_kind { String::from_utf8(content.body.clone()).ok() } else { Some(String::new()) };
-    let Some(text) = text.filter(|text| text.len() <= MAX_TEXT) else {
+    let Some(text) = content.text() else {
         let place = place(chat);
         return cx.trouble(Trouble::Unreadable { place, cause: "text" });
     };

@@ -14,7 +14,6 @@ use crate::welcome::{Offer, Place};
 use std::collections::HashSet;
 use undertone_wire::frame::{Cursor, Entry};
 use undertone_wire::ids::ClientId;
-use undertone_wire::limits::MAX_TEXT;
 
 /// Knocks gathered into one commit where they come one after another.
 const GATHER_MS: u64 = 300;
@@ -341,11 +340,7 @@ impl Lobby {
         if !matches!(kind, Some(Kind::Text) | None) {
             return;
         }
-        let text = match kind {
-            Some(_) => String::from_utf8(content.body.clone()).ok(),
-            None => Some(String::new()),
-        };
-        let Some(text) = text.filter(|text| text.len() <= MAX_TEXT) else {
+        let Some(text) = content.text() else {
             return cx.trouble(Trouble::Unreadable { place: PLACE.to_owned(), cause: "text" });
         };
         if !self.shown.is_new(cx, by.client_id, content.id) {

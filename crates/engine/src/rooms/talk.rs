@@ -9,7 +9,6 @@ use crate::outbox::tell_not_sent;
 use crate::roster::Roster;
 use crate::session::{Draft, Happened};
 use undertone_wire::ids::{ClientId, Hash};
-use undertone_wire::limits::MAX_TEXT;
 
 /// A receipt waits this long for each member, for a text of one's own or for more to be received:
 /// a room of 64 makes no more receipts a second than one of two.
@@ -98,9 +97,7 @@ fn tell_delivered(cx: &mut Cx<'_>, room: &mut Room) {
 
 fn text(cx: &mut Cx<'_>, room: &mut Room, by: &LeafIdentity, content: &Content) {
     let known_kind = Kind::of(content.kind).is_some();
-    let text =
-        if known_kind { String::from_utf8(content.body.clone()).ok() } else { Some(String::new()) };
-    let Some(text) = text.filter(|text| text.len() <= MAX_TEXT) else {
+    let Some(text) = content.text() else {
         return cx.trouble(Trouble::Unreadable { place: place(room), cause: "text" });
     };
     let others = (room.heads.len() as u64).max(1);
