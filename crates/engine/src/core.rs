@@ -3,6 +3,7 @@
 use crate::api::{Conversation, Event, EventKind, Message, Person, Step, Table, Trouble};
 use crate::identity::Identity;
 use crate::mls::{Provider, StepKey};
+use crate::outer;
 use crate::people::{Contact, People};
 use crate::seal::SealKey;
 use minicbor::{Decode, Encode};
@@ -120,6 +121,9 @@ pub(crate) struct Core {
     pub(crate) marks: HashMap<Conversation, u64>,
     /// Histories that are being read, by the command's tag; a shell answers each at once.
     pub(crate) reading: HashMap<u64, Conversation>,
+    /// A test took the defence against old copies out.
+    #[cfg(any(test, feature = "watch"))]
+    pub(crate) careless: bool,
     /// The earliest tick that is wanted.
     pub(crate) wake: Option<u64>,
     next_seq: u32,
@@ -146,6 +150,8 @@ impl Core {
             registered,
             marks: HashMap::new(),
             reading: HashMap::new(),
+            #[cfg(any(test, feature = "watch"))]
+            careless: false,
             wake: None,
             next_seq,
             asked,
@@ -163,6 +169,14 @@ impl Core {
             let conversation = peer.map(Conversation::Direct).or(room.map(Conversation::Room));
             self.marks.insert(conversation.unwrap_or(Conversation::Lobby), mark);
         }
+    }
+
+    /// Whether a sign that this profile is an old copy counts. Only a test says no.
+    pub(crate) fn heeds_copies(&self) -> bool {
+        #[cfg(any(test, feature = "watch"))]
+        return !self.careless;
+        #[cfg(not(any(test, feature = "watch")))]
+        true
     }
 
     pub(crate) fn answered(&mut self, seq: u32) -> Option<(Ask, Option<u64>)> {
@@ -194,6 +208,18 @@ impl Cx<'_> {
     pub(crate) fn draw(&mut self) -> Zeroizing<[u8; 32]> {
         self.draws += 1;
         self.key.derive("draw", &self.draws.to_be_bytes())
+    }
+
+    /// Seals for a log, under a nonce that is drawn here and nowhere else.
+    pub(crate) fn seal(&mut self, key: &[u8; 32], aad: &[u8], plain: &[u8]) -> Vec<u8> {
+        let nonce = self.draw();
+        let sealed = outer::seal(key, &nonce, aad, plain);
+        #[cfg(any(test, feature = "watch"))]
+        self.core.provider.watch().record(|| {
+            let nonce = sealed.first_chunk::<{ outer::NONCE }>();
+            crate::watch::Use::nonce(key, nonce.map_or(&[], |nonce| nonce))
+        });
+        sealed
     }
 
     /// A random id.

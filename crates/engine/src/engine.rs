@@ -217,6 +217,25 @@ impl Engine {
         step.wake_at = self.core.wake;
     }
 
+    /// From here on [`Engine::take_uses`] tells what was encrypted with what.
+    #[cfg(any(test, feature = "watch"))]
+    pub fn watch(&mut self) {
+        self.core.provider.watch().begin();
+    }
+
+    /// What the steps since the last time encrypted with. For a [`crate::watch::Uses`] once their
+    /// writes are committed; drop it where they were not.
+    #[cfg(any(test, feature = "watch"))]
+    pub fn take_uses(&mut self) -> Vec<crate::watch::Use> {
+        self.core.provider.watch().take()
+    }
+
+    /// Takes out the defence against an old copy of the profile, for a test to see what it is for.
+    #[cfg(any(test, feature = "watch"))]
+    pub fn overlook_copies(&mut self) {
+        self.core.careless = true;
+    }
+
     /// The device's link key, for the Noise handshake.
     #[must_use]
     pub fn link_secret(&self) -> &LinkSecret {

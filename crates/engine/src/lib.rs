@@ -23,6 +23,8 @@ mod rooms;
 mod roster;
 pub mod seal;
 mod session;
+#[cfg(any(test, feature = "watch"))]
+pub mod watch;
 mod welcome;
 
 pub use api::{Command, Event, EventKind, Input, Step, Write};

@@ -18,8 +18,6 @@ mod shape;
 mod step;
 mod storage;
 mod suite;
-#[cfg(any(test, feature = "watch"))]
-mod watch;
 
 pub use commit::{Plan, StagedOwn};
 pub use error::Error;
@@ -34,5 +32,3 @@ pub use shape::{
 };
 pub use step::StepKey;
 pub use suite::{Scheme, Signer, Suite};
-#[cfg(any(test, feature = "watch"))]
-pub use watch::Watch;

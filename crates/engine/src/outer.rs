@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DoesNotOpen;
 
-const NONCE: usize = 24;
+/// Bytes of a nonce; it stands first.
+pub(crate) const NONCE: usize = 24;
 const TAG: usize = 16;
 const LENGTH: usize = 4;
 /// The smallest bucket: a receipt fits.

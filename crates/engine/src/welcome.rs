@@ -54,7 +54,7 @@ impl Offer {
     /// Puts the Welcome into it. False: it is too large for an entry.
     pub(crate) fn store(&self, cx: &mut Cx<'_>, ask: Ask) -> bool {
         let Place { log, token, key } = self.place.clone();
-        let sealed = outer::seal(&key.0, &cx.draw(), &log.0, &self.welcome);
+        let sealed = cx.seal(&key.0, &log.0, &self.welcome);
         let Ok(body) = Blob::new(sealed) else { return false };
         let kind = EntryKind::Application;
         cx.ask(ask, |seq| {

@@ -6,6 +6,7 @@ use rand_core::{RngCore, SeedableRng};
 use std::collections::{BTreeMap, VecDeque};
 use undertone_engine::api::Who;
 use undertone_engine::api::{Conversation, RoomOrder, Table};
+use undertone_engine::watch::Uses;
 use undertone_engine::{
     Command, Engine, Event, EventKind, Input as EngineInput, SealKey, StepKey, Write,
 };
@@ -61,6 +62,10 @@ pub struct World {
     pub link: String,
     /// Looks at, changes or drops what the relay sends.
     pub tamper: Option<Tamper>,
+    /// What everyone encrypted with. A repeat ends the test.
+    pub uses: Uses,
+    /// Engines overlook that they are old copies, and a repeat is only counted.
+    pub careless: bool,
 }
 
 pub struct Client {
@@ -101,6 +106,8 @@ impl World {
             incarnation,
             link,
             tamper: None,
+            uses: Uses::default(),
+            careless: false,
         }
     }
 
@@ -143,6 +150,30 @@ impl World {
         };
         client.commit(step.writes);
         self.clients.push(client);
+        self.clients.len() - 1
+    }
+
+    /// A copy of a client's profile, as a second process that is not connected.
+    pub fn clone_client(&mut self, at: usize, copy: Disk) -> usize {
+        let original = &self.clients[at];
+        let (name, seal, standing) =
+            (original.name.clone(), original.seal.clone(), original.standing);
+        let state = copy.iter().filter(|((table, _), _)| *table == Table::State as u8);
+        let rows: Rows = state.map(|((_, key), value)| (*key, value.clone())).collect();
+        let engine = Engine::load(rows, seal.clone()).unwrap();
+        self.clients.push(Client {
+            name,
+            engine,
+            rows: copy,
+            seal,
+            conn: None,
+            to_relay: VecDeque::new(),
+            from_relay: VecDeque::new(),
+            wake_at: None,
+            events: Vec::new(),
+            standing,
+            next_tag: 1,
+        });
         self.clients.len() - 1
     }
 
@@ -276,8 +307,14 @@ impl World {
     fn input(&mut self, at: usize, input: EngineInput) {
         let key = StepKey::new(bytes(&mut self.rng));
         let client = &mut self.clients[at];
+        client.engine.watch();
+        if self.careless {
+            client.engine.overlook_copies();
+        }
         let step = client.engine.handle(input, self.now, key);
         client.commit(step.writes);
+        let repeats = self.uses.note(client.engine.take_uses());
+        assert!(self.careless || repeats == 0, "{} used a key or a nonce twice", client.name);
         if client.conn.is_some() {
             client.to_relay.extend(step.sends.iter().map(codec::encode));
         }

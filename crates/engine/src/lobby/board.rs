@@ -199,7 +199,7 @@ impl Lobby {
         let Some(opening) = &self.opening else { return };
         let record = Record::sign(cx, &self.keys.conversation_id, opening.number, opening.log);
         let plain = codec::encode(&record);
-        let body = outer::seal(&self.keys.board_key, &cx.draw(), AAD, &plain);
+        let body = cx.seal(&self.keys.board_key, AAD, &plain);
         let Ok(body) = Blob::new(body) else { return };
         let (log, token) = (self.keys.board_log, self.keys.board_token.clone());
         let kind = EntryKind::Commit { next: token.hash() };

@@ -116,7 +116,7 @@ impl Knock {
             signature: Signature([0; 64]),
         };
         knock.signature = knock.sign(&cx.core.identity.account, keys);
-        let sealed = outer::seal(&keys.door_key, &cx.draw(), AAD, &codec::encode(&knock));
+        let sealed = cx.seal(&keys.door_key, AAD, &codec::encode(&knock));
         Some((knock.random, sealed))
     }
 

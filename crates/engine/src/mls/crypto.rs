@@ -28,7 +28,7 @@ pub struct Crypto {
     /// come from their inputs instead.
     drawn: AtomicU64,
     #[cfg(any(test, feature = "watch"))]
-    pub(super) watch: super::watch::Watch,
+    pub(super) watch: crate::watch::Watch,
 }
 
 impl Crypto {
@@ -132,7 +132,7 @@ impl OpenMlsCrypto for Crypto {
         aad: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
         #[cfg(any(test, feature = "watch"))]
-        self.watch.record(key);
+        self.watch.record(|| crate::watch::Use::key(key));
         HpkeRustCrypto::aead_seal(aead_of(alg), key, nonce, aad, data).map_err(|_| Failed)
     }
 

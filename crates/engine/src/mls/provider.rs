@@ -89,9 +89,9 @@ impl Provider {
         self.crypto.is_open().then_some(()).ok_or(Error::NoRandomness)
     }
 
-    /// Which AEAD keys were used here, and which twice.
+    /// Which keys are used here, once that is looked at.
     #[cfg(any(test, feature = "watch"))]
-    pub fn watch(&self) -> &super::watch::Watch {
+    pub fn watch(&self) -> &crate::watch::Watch {
         &self.crypto.watch
     }
 }

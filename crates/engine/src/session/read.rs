@@ -47,16 +47,23 @@ impl Session {
         // written here. Afterwards the two must agree.
         let fresh = self.cursor.is_none();
         let at_relay = writer.as_ref().map_or(0, |mark| mark.number);
-        if !fresh && let Some(cause) = self.disagrees(at_relay, writer.as_ref()) {
+        if cx.core.heeds_copies()
+            && !fresh
+            && let Some(cause) = self.disagrees(at_relay, writer.as_ref())
+        {
             self.reading = Reading::Off;
             return vec![cause];
         }
+        let Some(next) = at_relay.checked_add(1) else {
+            self.reading = Reading::Off;
+            return vec![Happened::Broken("numbers-at-end")];
+        };
         self.reading = Reading::CatchingUp;
         self.incarnation = Some(incarnation);
         let cursor = Cursor { incarnation, position: after, hash: ZERO };
         self.cursor = Some(self.cursor.unwrap_or(cursor));
         if fresh {
-            self.next_number = at_relay.saturating_add(1);
+            self.next_number = next;
         }
         self.store(cx);
         Vec::new()
@@ -196,7 +203,7 @@ impl Session {
                 self.judge_commit(cx, entry.kind, *received, judge)
             }
             Ok(_) => refuse("wrong-kind"),
-            Err(mls::Error::Own) => vec![Happened::Cloned],
+            Err(mls::Error::Own) if cx.core.heeds_copies() => vec![Happened::Cloned],
             Err(mls::Error::PskAbsent | mls::Error::PskUnknown) => refuse("no-lobby-key"),
             Err(_) => refuse("mls"),
         }

@@ -31,7 +31,7 @@ impl Session {
         if self.reading != Reading::AtHead || commit_in_flight || self.held {
             return;
         }
-        while self.in_flight.len() < WINDOW {
+        while self.in_flight.len() < WINDOW && self.next_number < u64::MAX {
             let Some(draft) = self.outbox.pop_front() else { return };
             if let Err(draft) = self.encrypt(cx, draft) {
                 self.outbox.push_front(*draft);
@@ -79,7 +79,7 @@ impl Session {
     ) {
         let epoch = self.group.epoch();
         let aad = outer::entry_aad(&self.log, epoch, kind);
-        let body = outer::seal(&self.keys.outer, &cx.draw(), &aad, message);
+        let body = cx.seal(&self.keys.outer, &aad, message);
         let number = self.next_number;
         self.next_number = number.saturating_add(1);
         let outgoing = Outgoing { number, epoch, kind, body, draft, content_hash };

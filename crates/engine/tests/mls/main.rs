@@ -1,6 +1,7 @@
 //! MLS groups driven from steps: what they do, what they refuse, what they leave behind.
 
 #[cfg(test)]
+mod counters;
 mod groups;
 #[cfg(test)]
 mod hostile;

@@ -5,6 +5,7 @@ use undertone_engine::mls::{
     Application, Error, Group, Plan, Processed, Provider, Received, Signer, StagedOwn, StepKey,
     Suite, key_package,
 };
+use undertone_engine::watch::{Use, Uses};
 
 pub(crate) const PSK_ID: &[u8] = b"lobby";
 pub(crate) const PSK: [u8; 32] = [7; 32];
@@ -17,16 +18,18 @@ pub(crate) struct Device {
     pub(crate) provider: Provider,
     pub(crate) signer: Signer,
     pub(crate) store: BTreeMap<Vec<u8>, Vec<u8>>,
+    uses: Vec<Use>,
     steps: u64,
 }
 
 impl Device {
     pub(crate) fn new(name: &str, suite: Suite) -> Self {
         let mut provider = Provider::new();
+        provider.watch().begin();
         provider.begin(step_key(name, 0));
         let signer = Signer::generate(&provider, suite.scheme()).expect("a step is open");
         let (name, store) = (name.to_owned(), BTreeMap::new());
-        let mut device = Self { name, suite, provider, signer, store, steps: 0 };
+        let mut device = Self { name, suite, provider, signer, store, uses: Vec::new(), steps: 0 };
         device.step();
         device
     }
@@ -51,10 +54,19 @@ impl Device {
         count
     }
 
+    /// How many keys were used, and how many encryptions repeated one.
+    pub(crate) fn used(&mut self) -> (usize, u64) {
+        self.uses.extend(self.provider.watch().take());
+        let mut uses = Uses::default();
+        uses.note(self.uses.iter().copied());
+        (uses.len(), uses.repeats())
+    }
+
     /// Loses everything that was not made durable.
     pub(crate) fn crash(&mut self) {
         let provider = Provider::load(self.store.clone());
-        provider.watch().adopt(self.provider.watch());
+        provider.watch().begin();
+        self.uses.extend(self.provider.watch().take());
         self.provider = provider;
         self.step();
     }

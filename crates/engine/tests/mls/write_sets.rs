@@ -230,7 +230,7 @@ fn no_key_encrypts_twice_across_crashes() {
         let (mut a, mut ga, mut b, mut gb) = pair(suite);
         a.commit();
         b.commit();
-        let used = a.provider.watch().counts().0;
+        let used = a.used().0;
         for round in 0..8_u32 {
             let text = a.say(&mut ga, &round.to_be_bytes());
             b.read(&mut gb, &text).unwrap();
@@ -247,7 +247,7 @@ fn no_key_encrypts_twice_across_crashes() {
         let second = a.stage(&mut ga, Plan::default());
         assert_ne!(staged.commit, second.commit);
         b.follow(&mut gb, &second.commit);
-        let (keys, repeats) = a.provider.watch().counts();
+        let (keys, repeats) = a.used();
         assert_eq!(repeats, 0, "{suite:?}");
         // Each message and commit uses a key for its content and one for its sender data.
         assert_eq!(keys - used, 2 * (8 + 2));
@@ -272,10 +272,10 @@ fn w02o_keys_move_on_with_every_message() {
         b.commit();
         let mut said: Vec<Vec<u8>> = Vec::new();
         for _ in 0..6 {
-            let used = a.provider.watch().counts().0;
+            let used = a.used().0;
             let message = a.say(&mut ga, b"the same text");
             // One key for the content, one for the sender's data.
-            assert_eq!(a.provider.watch().counts(), (used + 2, 0), "{suite:?}");
+            assert_eq!(a.used(), (used + 2, 0), "{suite:?}");
             let before = b.store.clone();
             b.read(&mut gb, &message).unwrap();
             a.commit();
@@ -298,5 +298,5 @@ fn the_watch_sees_a_key_that_is_used_again() {
     a.crash();
     let mut ga = a.load();
     a.say(&mut ga, b"another text");
-    assert_eq!(a.provider.watch().counts().1, 1);
+    assert_eq!(a.used().1, 1);
 }

@@ -34,6 +34,10 @@ pub const REKEY_RECORDS: u64 = 1 << 20;
 /// Milliseconds that one key is used, counted from its first record and looked at when sealing.
 pub const REKEY_MS: u64 = 10 * 60 * 1000;
 
+/// Records that one side can send on one link: the last nonce, 2^64 - 1, is for changing keys
+/// (Noise §4.2). At a million records a second they last half a million years.
+const MAX_NONCES: u64 = u64::MAX;
+
 const DATA: u8 = 0;
 const DATA_THEN_REKEY: u8 = 1;
 
@@ -46,6 +50,9 @@ pub struct Transport {
     peer: LinkKey,
     pub(super) sealing: KeyUse,
     pub(super) opening: KeyUse,
+    /// Nonces that were not used for sealing yet. They are counted here too, since a repeat would
+    /// cost more than any other mistake.
+    pub(super) nonces: u64,
 }
 
 impl Transport {
@@ -58,7 +65,8 @@ impl Transport {
             .ok_or(LinkError::Internal)?;
         let noise = handshake.into_transport_mode().map_err(|_| LinkError::Internal)?;
         let (sealing, opening) = (KeyUse::default(), KeyUse::default());
-        Ok(Self { noise: Some(noise), handshake_hash, peer, sealing, opening })
+        let nonces = MAX_NONCES;
+        Ok(Self { noise: Some(noise), handshake_hash, peer, sealing, opening, nonces })
     }
 
     #[cfg(test)]
@@ -94,6 +102,11 @@ impl Transport {
         if plaintext.len() > MAX_PLAINTEXT {
             return Err(LinkError::PlaintextTooLong);
         }
+        let Some(nonces) = self.nonces.checked_sub(1) else {
+            self.noise = None;
+            return Err(LinkError::Exhausted);
+        };
+        self.nonces = nonces;
         let length = plaintext.len() + OVERHEAD;
         let used_up = self.sealing.count(length);
         let rekey = used_up || self.sealing.is_old(now_mono_ms);

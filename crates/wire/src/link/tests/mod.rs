@@ -2,6 +2,7 @@
 
 mod handshake;
 mod low_order;
+mod nonces;
 mod randomness;
 mod records;
 mod refusal;

@@ -219,8 +219,21 @@ fn an_unknown_flag_is_malformed() {
     assert_eq!(error(open(&mut relay, &record[..length])), LinkError::Malformed);
 }
 
+/// A07.
 #[test]
-fn nonces_end_and_never_wrap() {
+fn a07_nonces_for_sealing_end_and_never_wrap() {
+    let (mut device, mut relay) = connected();
+    device.nonces = 1;
+    open(&mut relay, &seal(&mut device, b"the last one")).unwrap();
+    let mut out = Vec::new();
+    assert_eq!(error(device.seal(b"x", 0, &mut out)), LinkError::Exhausted);
+    assert_eq!(out, b"");
+    assert_poisoned(&mut device, &seal(&mut relay, b"y"));
+}
+
+/// A07.
+#[test]
+fn a07_nonces_for_opening_end_and_never_wrap() {
     let (mut device, mut relay) = connected();
     relay.noise_for_tests().set_receiving_nonce(u64::MAX);
     assert_eq!(error(open(&mut relay, &seal(&mut device, b"x"))), LinkError::Exhausted);
