@@ -9,6 +9,7 @@ mod coverage;
 mod deny;
 mod failure;
 mod fuzz;
+mod left_out;
 mod repository;
 mod sim;
 mod stage;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::failure::Failure;
 use crate::stage::Stages;
 use crate::suite::{self, Tally};
-use crate::{ci, deny, fuzz, targets};
+use crate::{ci, deny, fuzz, left_out, targets};
 
 /// How much is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,9 @@ fn run_in(length: Length, stages: &mut Stages, tally: &mut Tally) -> Result<(), 
             ci::run_in(stages, &targets::ELSEWHERE_LONG)?;
         }
     }
+    left_out::forget();
     stages.check("tests", || suite::run(length, tally))?;
+    stages.run("left out", left_out::tell)?;
     stages.run("examples", || suite::run_documentation(tally))?;
     stages.check("proofs", || suite::check_proofs(tally))?;
     let seconds = if length == Length::Long { fuzz::LONG } else { fuzz::SHORT };

@@ -151,6 +151,12 @@ pub struct Server {
 }
 
 impl Server {
+    /// A relay without a console, from a command that starts one; waits until it listens.
+    #[track_caller]
+    pub fn start(command: &mut Command) -> Self {
+        Self::of(Program::start(command), true)
+    }
+
     #[track_caller]
     fn of(program: Program, is_silent: bool) -> Self {
         let line = program.expect("Server listening on: *");
