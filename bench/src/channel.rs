@@ -63,6 +63,14 @@ impl Channel {
         Ok(())
     }
 
+    /// The port at this end, while the socket still blocks.
+    pub(crate) fn local_port(&self) -> Outcome<u16> {
+        match &self.socket {
+            Socket::Blocking(socket) => Ok(socket.local_addr()?.port()),
+            _ => Err("the connection is in use".into()),
+        }
+    }
+
     /// What arrived and was not consumed.
     pub(crate) fn inbox(&self) -> &[u8] {
         &self.inbox

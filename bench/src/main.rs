@@ -5,6 +5,7 @@
 //! it has checked counts.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for people at a terminal")]
 
+mod backlog;
 mod cell;
 mod channel;
 mod delivery;
@@ -17,6 +18,7 @@ mod machine;
 mod nats;
 mod payload;
 mod product;
+mod recovery;
 mod registered;
 mod scratch;
 mod service;
@@ -42,8 +44,12 @@ struct Arguments {
 enum Bench {
     /// Server CPU and rate of deliveries in a room
     Delivery(delivery::Arguments),
-    /// Durable appends a second, beside what the disk gives
+    /// Texts that waited for a client: decrypted, stored, shown
+    Backlog(backlog::Arguments),
+    /// Durable appends a second, beside what the disk gives and beside JetStream
     Durable(durable::Arguments),
+    /// How soon a relay serves again after a crash, and what is left on its disk
+    Recovery(recovery::Arguments),
     /// Memory of a server for each idle connection
     Idle(idle::Arguments),
     #[command(hide = true)]
@@ -53,7 +59,9 @@ enum Bench {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().bench {
         Bench::Delivery(arguments) => delivery::run(&arguments),
+        Bench::Backlog(arguments) => backlog::run(&arguments),
         Bench::Durable(arguments) => durable::run(&arguments),
+        Bench::Recovery(arguments) => recovery::run(&arguments),
         Bench::Idle(arguments) => idle::run(&arguments),
         Bench::Floor(arguments) => floor::write(&arguments),
     };

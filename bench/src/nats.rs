@@ -2,6 +2,7 @@
 
 use crate::Outcome;
 use crate::channel::Channel;
+use crate::durable::Durable;
 use crate::load::{Party, Writer};
 use crate::payload;
 use crate::product::listening;
@@ -81,6 +82,122 @@ fn command(binary: &Path, trust: Option<&Trust>) -> Command {
         command.arg("--tlskey").arg(&trust.key);
     }
     command
+}
+
+/// A stream that keeps every message on the disk before it says so.
+pub(crate) struct JetStream {
+    service: Service,
+    address: SocketAddr,
+    _data: Scratch,
+}
+
+/// What is published, and where the answers go.
+const SUBJECT: &str = "kept.entry";
+const ANSWERS: &str = "_INBOX.bench";
+
+impl JetStream {
+    /// One node, and a sync of the disk before every acknowledgement.
+    pub(crate) fn start(binary: &Path) -> Outcome<Self> {
+        let data = Scratch::new()?;
+        let settings = data.path().join("nats.conf");
+        let store = data.path().join("store");
+        let text = format!(
+            "listen: \"127.0.0.1:-1\"\njetstream {{ store_dir: {store:?}, sync_interval: always }}\n"
+        );
+        std::fs::write(&settings, text)?;
+        let mut command = Command::new(binary);
+        let service = Service::start("nats-server", command.arg("--config").arg(&settings))?;
+        let address = service.await_line(listening)?;
+        service.await_line(|line| line.contains("Server is ready").then_some(()))?;
+        let stream = Self { service, address, _data: data };
+        stream.make()?;
+        Ok(stream)
+    }
+
+    pub(crate) fn service(&self) -> &Service {
+        &self.service
+    }
+
+    fn make(&self) -> Outcome<()> {
+        let mut client = self.client()?;
+        let order = "{\"name\":\"kept\",\"subjects\":[\"kept.*\"],\"storage\":\"file\",\
+                     \"retention\":\"limits\",\"num_replicas\":1,\"max_msgs\":-1,\"max_bytes\":-1}";
+        let subject = "$JS.API.STREAM.CREATE.kept";
+        write!(client.channel, "PUB {subject} {ANSWERS} {}\r\n{order}\r\n", order.len())?;
+        let mut answer = None;
+        while answer.is_none() {
+            client.channel.wait()?;
+            client.read(|payload| {
+                answer = Some(String::from_utf8_lossy(payload).into_owned());
+                Ok(())
+            })?;
+        }
+        match answer {
+            Some(answer) if !answer.contains("\"error\"") => Ok(()),
+            other => Err(format!("no stream: {other:?}").into()),
+        }
+    }
+
+    fn client(&self) -> Outcome<Client> {
+        let mut client = Client { channel: Channel::connect(self.address)? };
+        client.await_line("INFO")?;
+        client.channel.write_all(CONNECT)?;
+        write!(client.channel, "SUB {ANSWERS} 1\r\n")?;
+        client.settle()?;
+        Ok(client)
+    }
+
+    /// Somebody who publishes messages of this size and waits for acknowledgements.
+    pub(crate) fn publisher(&self, size: usize) -> Outcome<KeptPublisher> {
+        let mut client = Client { channel: Channel::connect(self.address)? };
+        client.await_line("INFO")?;
+        client.channel.write_all(CONNECT)?;
+        // Answers of its own: all clients hear what goes to a subject.
+        let answers = format!("{ANSWERS}.{}", client.channel.local_port()?);
+        write!(client.channel, "SUB {answers} 1\r\n")?;
+        client.settle()?;
+        Ok(KeptPublisher { client, answers, size, sent: 0 })
+    }
+}
+
+pub(crate) struct KeptPublisher {
+    client: Client,
+    answers: String,
+    size: usize,
+    sent: u64,
+}
+
+impl Durable for KeptPublisher {
+    fn append(&mut self, count: u64) -> Outcome<()> {
+        let mut out = Vec::new();
+        for _ in 0..count {
+            self.sent += 1;
+            write!(out, "PUB {SUBJECT} {} {}\r\n", self.answers, self.size)?;
+            out.extend_from_slice(&payload::payload(self.sent, self.size));
+            out.extend_from_slice(b"\r\n");
+        }
+        self.client.channel.send(&out)?;
+        Ok(())
+    }
+}
+
+impl Party for KeptPublisher {
+    fn channel(&mut self) -> &mut Channel {
+        &mut self.client.channel
+    }
+
+    fn take(&mut self) -> Outcome<u64> {
+        let mut acknowledged = 0;
+        self.client.read(|answer| {
+            let answer = String::from_utf8_lossy(answer);
+            if !answer.contains("\"seq\"") {
+                return Err(format!("a message was answered with {answer}").into());
+            }
+            acknowledged += 1;
+            Ok(())
+        })?;
+        Ok(acknowledged)
+    }
 }
 
 impl Server for Nats {

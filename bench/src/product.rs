@@ -2,6 +2,7 @@
 
 use crate::Outcome;
 use crate::channel::Channel;
+use crate::durable::Durable;
 use crate::load::{Party, Writer};
 use crate::payload;
 use crate::registered::{Door, Member};
@@ -11,7 +12,7 @@ use crate::systems::{Server, Tools};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use undertone_wire::codec::Blob;
 use undertone_wire::frame::{Append, Code, EntryKind, LogTerms, Reply, Request, Start};
 use undertone_wire::ids::{LogId, Token};
@@ -48,26 +49,60 @@ pub(crate) struct Product {
     service: Service,
     door: Door,
     body: usize,
-    _data: Scratch,
+    data: Scratch,
 }
 
 impl Product {
     pub(crate) fn start(tools: &Tools) -> Outcome<Self> {
-        let data = Scratch::new()?;
-        let tls = [tools.trust.certificate.as_os_str(), tools.trust.key.as_os_str()];
-        let service = Service::start(
-            "undertone",
-            command(&tools.undertone, data.path())
-                .args(["server", "--no-console", "--listen", "127.0.0.1:0", "--data"])
-                .arg(data.path())
-                .arg("--tls")
-                .arg(tls.join(",".as_ref())),
-        )?;
+        Self::start_with(tools, Scratch::new()?, true)
+    }
+
+    /// With a certificate of its own, as clients pin it.
+    pub(crate) fn start_pinned(tools: &Tools) -> Outcome<Self> {
+        Self::start_with(tools, Scratch::new()?, false)
+    }
+
+    /// Ends it as a crash does, and starts it again with what it left; says how long that took
+    /// until it listened.
+    pub(crate) fn crash(self, tools: &Tools) -> Outcome<(Self, Duration)> {
+        let Self { service, data, .. } = self;
+        drop(service);
+        let since = Instant::now();
+        let again = Self::start_with(tools, data, true)?;
+        Ok((again, since.elapsed()))
+    }
+
+    fn start_with(tools: &Tools, data: Scratch, is_trusted: bool) -> Outcome<Self> {
+        let mut server = command(&tools.undertone, data.path());
+        server.args(["server", "--no-console", "--listen", "127.0.0.1:0", "--data"]);
+        server.arg(data.path());
+        if is_trusted {
+            let tls = [tools.trust.certificate.as_os_str(), tools.trust.key.as_os_str()];
+            server.arg("--tls").arg(tls.join(",".as_ref()));
+        }
+        let service = Service::start("undertone", &mut server)?;
         let address = service.await_line(listening)?;
         let invite = invite(&tools.undertone, data.path())?;
         let (trust, since) = (tools.trust.clone(), Instant::now());
         let door = Door { address, invite, trust, since };
-        Ok(Self { service, door, body: tools.body, _data: data })
+        Ok(Self { service, door, body: tools.body, data })
+    }
+
+    /// Where its data is.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// A link for a person, by the operator's own command.
+    pub(crate) fn link(&self, tools: &Tools) -> Outcome<String> {
+        let output = command(&tools.undertone, self.data())
+            .args(["invite", "--data"])
+            .arg(self.data())
+            .arg("new")
+            .output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let link = text.split_whitespace().find(|word| Invite::parse(word).is_ok());
+        Ok(link.ok_or("`undertone invite new` gave no link")?.to_owned())
     }
 
     pub(crate) fn idle(&self, number: u32) -> Outcome<IdleMember> {
@@ -76,19 +111,43 @@ impl Product {
 
     /// A member that writes to a log: to its own, or to one with others.
     pub(crate) fn appender(&self, number: u32, log: u32) -> Outcome<Appender> {
+        self.appender_with(number, log, 0)
+    }
+
+    /// The first entry of a log arrives at a member that comes anew.
+    pub(crate) fn read_first(&self, number: u32, log: u32) -> Outcome<()> {
         let mut member = Member::register(&self.door, number)?;
-        let mut id = LOG;
-        id.0.iter_mut().zip(log.to_be_bytes()).for_each(|(to, from)| *to = from);
+        let (log, token, from) = (log_id(log), Token(TOKEN), Start::Oldest);
+        member.send(&[Request::Subscribe { seq: 1, log, token, from }])?;
+        loop {
+            match member.reply()? {
+                Reply::Subscribed { .. } => {}
+                Reply::Entry(_) => return Ok(()),
+                other => return Err(format!("no entry: {other:?}").into()),
+            }
+        }
+    }
+
+    /// The same, to a log whose entries go when so many slots have trimmed past them.
+    pub(crate) fn appender_with(&self, number: u32, log: u32, slots: u8) -> Outcome<Appender> {
+        let mut member = Member::register(&self.door, number)?;
+        let id = log_id(log);
         let token = Token(TOKEN);
-        let terms = LogTerms { epoch: 0, token: token.hash(), slots: 0, per_writer: 0, ttl: 0 };
+        let terms = LogTerms { epoch: 0, token: token.hash(), slots, per_writer: 0, ttl: 0 };
         member.send(&[Request::CreateLog { seq: 1, log: id, terms }])?;
         match member.reply()? {
             Reply::Done { .. } | Reply::Refused { code: Code::Exists, .. } => {
-                Ok(Appender { member, log: id, body: self.body, sent: 0 })
+                Ok(Appender { member, log: id, body: self.body, sent: 0, position: 0 })
             }
             other => Err(format!("no log: {other:?}").into()),
         }
     }
+}
+
+fn log_id(number: u32) -> LogId {
+    let mut id = LOG;
+    id.0.iter_mut().zip(number.to_be_bytes()).for_each(|(to, from)| *to = from);
+    id
 }
 
 /// What this machine's person has set or stored is not ours.
@@ -148,13 +207,27 @@ pub(crate) struct Appender {
     log: LogId,
     body: usize,
     sent: u64,
+    /// Of the last entry that was acknowledged.
+    position: u64,
 }
 
 impl Appender {
-    /// One more.
-    pub(crate) fn append(&mut self) -> Outcome<()> {
-        self.sent += 1;
-        self.publish(self.sent, 1)
+    /// Everything that was acknowledged may go.
+    pub(crate) fn trim(&mut self, slots: u8) -> Outcome<()> {
+        let (log, position) = (self.log, self.position);
+        let trims = (0..slots).map(|slot| {
+            let token = Token(TOKEN);
+            Request::Trim { seq: 0, log, token, slot, position }
+        });
+        self.member.send(&trims.collect::<Vec<_>>())
+    }
+}
+
+impl Durable for Appender {
+    fn append(&mut self, count: u64) -> Outcome<()> {
+        let first = self.sent + 1;
+        self.sent += count;
+        self.publish(first, count)
     }
 }
 
@@ -189,10 +262,15 @@ impl Party for Appender {
         self.member.open_records()?;
         let mut acknowledged = 0;
         while let Some(reply) = self.member.next_reply()? {
-            if !matches!(reply, Reply::Appended { .. }) {
-                return Err(format!("an append was answered with {reply:?}").into());
+            match reply {
+                Reply::Appended { position, .. } => {
+                    self.position = position;
+                    acknowledged += 1;
+                }
+                // A trim was carried out.
+                Reply::Done { .. } => {}
+                other => return Err(format!("an append was answered with {other:?}").into()),
             }
-            acknowledged += 1;
         }
         Ok(acknowledged)
     }

@@ -69,6 +69,14 @@ impl Service {
         cpu(&self.child.id().to_string())
     }
 
+    /// Bytes it has had written to the disk, by the kernel's account: every page that it dirtied
+    /// counts (proc_pid_io(5)).
+    pub(crate) fn written(&self) -> Outcome<u64> {
+        let io = fs::read_to_string(format!("/proc/{}/io", self.child.id()))?;
+        let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+        Ok(line.ok_or("no write_bytes in /proc: has it ended?")?.trim().parse()?)
+    }
+
     /// Memory that is really there, in bytes.
     pub(crate) fn resident(&self) -> Outcome<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
