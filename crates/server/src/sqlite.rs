@@ -12,6 +12,7 @@ mod figures;
 mod guard;
 mod key;
 mod layout;
+mod place;
 mod record;
 mod shares;
 mod sum;
@@ -103,6 +104,8 @@ pub(crate) struct SqliteStore {
     life: Life,
     guard: Guard,
     failing: bool,
+    /// Places among the newest, at most.
+    newest: u64,
     /// Free pages that the file may keep.
     spare_pages: i64,
     told: BTreeSet<StoreKey>,
@@ -137,6 +140,7 @@ impl SqliteStore {
         path.parent().map_or(Ok(()), platform::sync_folder).map_err(unusable(path))?;
         let (life, troubles) =
             read_life(&connection, path, Incarnation(fresh)).map_err(database)?;
+        let newest = place::newest(&connection).map_err(database)?;
         let guard = Guard::open(path, life.incarnation).map_err(unusable(&guard::path(path)))?;
         let path = path.to_path_buf();
         let told = BTreeSet::new();
@@ -148,6 +152,7 @@ impl SqliteStore {
             life,
             guard,
             failing,
+            newest,
             spare_pages,
             told,
             troubles,
@@ -251,6 +256,11 @@ impl SqliteStore {
             return Ok(outcomes);
         }
         shares.write(&transaction)?;
+        let mut newest = self.newest + appended(requests);
+        if newest > place::NEWEST {
+            place::settle(&transaction)?;
+            newest = 0;
+        }
         let next = Life { running_ms, commits: self.life.commits + 1, ..self.life };
         write_life(&transaction, &next)?;
         #[cfg(test)]
@@ -259,6 +269,7 @@ impl SqliteStore {
             return Err(rusqlite::Error::SqliteFailure(error, None));
         }
         transaction.commit()?;
+        self.newest = newest;
         self.committed(next);
         Ok(outcomes)
     }
@@ -307,6 +318,15 @@ impl Store for SqliteStore {
 
 fn is_write(operation: &Operation) -> bool {
     matches!(operation, Operation::CompareAppend(_))
+}
+
+/// Entries of all requests, at most.
+fn appended(requests: &[StoreRequest]) -> u64 {
+    let of = |request: &StoreRequest| match &request.operation {
+        Operation::CompareAppend(write) => write.entries.len() as u64,
+        _ => 0,
+    };
+    requests.iter().map(of).sum()
 }
 
 fn carry_out(

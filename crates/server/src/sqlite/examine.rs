@@ -52,19 +52,21 @@ pub(crate) fn examine(path: &Path, max_named: usize) -> Result<Examined, String>
     let connection = Connection::open_with_flags(path, flags).map_err(words)?;
     // Closing would otherwise carry the log into the file: what is damaged must stay as it is.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(words)?;
-    let older = match layout::look(&connection).map_err(words)? {
-        Found::Ours => false,
-        Found::Older(_) => true,
+    let found = layout::look(&connection).map_err(words)?;
+    match found {
+        Found::Ours | Found::Older(_) => {}
         Found::Newer => return Err("it was written by a newer version of Undertone".to_owned()),
         Found::Foreign | Found::Empty => {
             return Err("it is no database of an Undertone relay".to_owned());
         }
-    };
+    }
+    let older = !found.has_sums();
     let damaged = Damaged { max_named, ..Damaged::default() };
     let mut examined = Examined { bytes, older, damaged, ..Examined::default() };
     examined.structure = structure(&connection, max_named).map_err(words)?;
     if !older {
-        let read = examined.life(&connection, path).and_then(|()| examined.values(&connection));
+        let read =
+            examined.life(&connection, path).and_then(|()| examined.values(&connection, found));
         if let Err(error) = read {
             examined.structure.push(words(error));
         }
@@ -101,11 +103,14 @@ impl Examined {
         Ok(())
     }
 
-    fn values(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+    fn values(&mut self, connection: &Connection, found: Found) -> rusqlite::Result<()> {
         // One moment of a store that goes on being written.
         let reading = connection.unchecked_transaction()?;
         self.records(&reading)?;
         self.entries(&reading)?;
+        if found == Found::Ours {
+            self.places(&reading)?;
+        }
         self.shares(&reading)
     }
 
@@ -156,6 +161,25 @@ impl Examined {
             if sum != Some(entry.get(4)?) {
                 self.damaged.add(format!("entry {position} of the {}", key::name(&place)));
             }
+        }
+        Ok(())
+    }
+
+    /// Each entry has one place, and at each place is an entry.
+    fn places(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut select = connection.prepare(
+            "WITH at AS (SELECT * FROM place UNION ALL SELECT * FROM newest)
+             SELECT record.key, coalesce(at.position, entry.position)
+             FROM entry FULL JOIN at ON at.entry = entry.id AND at.record = entry.record
+                 AND at.position = entry.position
+             LEFT JOIN record ON record.id = coalesce(at.record, entry.record)
+             WHERE at.entry IS NULL OR entry.id IS NULL",
+        )?;
+        let mut found = select.query([])?;
+        while let Some(entry) = found.next()? {
+            let place: Vec<u8> = entry.get::<_, Option<_>>(0)?.unwrap_or_default();
+            let position: u64 = entry.get(1)?;
+            self.damaged.add(format!("place of entry {position} of the {}", key::name(&place)));
         }
         Ok(())
     }

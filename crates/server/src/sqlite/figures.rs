@@ -67,6 +67,7 @@ fn raw(batch: usize) -> f64 {
 fn appends(logs: usize, each: usize) -> f64 {
     let scratch = Scratch::new();
     let mut store = open(&scratch);
+    let before = written();
     let (start, mut round, mut done) = (Instant::now(), 0, 0);
     while start.elapsed() < FOR {
         let request = |number| StoreRequest {
@@ -80,7 +81,17 @@ fn appends(logs: usize, each: usize) -> f64 {
         done += logs * each;
         round += 1;
     }
+    if let (Some(before), Some(after)) = (before, written()) {
+        let times = (after - before) as f64 / (done * SIZE) as f64;
+        println!("{logs} logs x {each}: {times:.1} bytes written for one of a frame");
+    }
     done as f64 / start.elapsed().as_secs_f64()
+}
+
+/// Bytes this process wrote to disks, where the system counts them.
+fn written() -> Option<u64> {
+    let io = std::fs::read_to_string("/proc/self/io").ok()?;
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.parse().ok()
 }
 
 fn median(mut figures: Vec<f64>) -> (f64, f64, f64) {

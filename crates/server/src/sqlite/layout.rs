@@ -1,7 +1,7 @@
 //! How a file is laid out, and how one of an older layout becomes one of this.
 //!
 //! Entries are in the order in which they arrived, whatever their log: a commit writes few pages,
-//! and a small index finds them again. Rows are together with those of their record, since they
+//! and their places find them again. Rows are together with those of their record, since they
 //! are read together and written again and again.
 
 use super::key::{self, Key};
@@ -13,8 +13,9 @@ use undertone_wire::ids::Incarnation;
 /// Says that a file is ours (`UTre`).
 const APPLICATION: i64 = 0x5554_7265;
 /// The layout below.
-pub(super) const LAYOUT: i64 = 3;
-/// Layouts before it: without checksums; the older one without a life, too.
+pub(super) const LAYOUT: i64 = 4;
+/// Layouts before it: with one index of all places; without checksums; without a life, too.
+const ONE_INDEX: i64 = 3;
 const WITHOUT_SUMS: i64 = 2;
 const WITHOUT_LIFE: i64 = 1;
 
@@ -27,12 +28,25 @@ const SCHEMA: &str = "
     CREATE TABLE entry (id INTEGER PRIMARY KEY, record INTEGER NOT NULL,
         position INTEGER NOT NULL, note BLOB NOT NULL, frame BLOB NOT NULL,
         sum INTEGER NOT NULL) STRICT;
-    CREATE UNIQUE INDEX entry_place ON entry (record, position);
     CREATE TABLE share (account BLOB PRIMARY KEY, bytes INTEGER NOT NULL,
         entries INTEGER NOT NULL, logs INTEGER NOT NULL, sum INTEGER NOT NULL)
         WITHOUT ROWID, STRICT;
     CREATE TABLE life (id INTEGER PRIMARY KEY CHECK (id = 0), incarnation BLOB NOT NULL,
         commits INTEGER NOT NULL, running_ms INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
+";
+
+/// Where entries are.
+const PLACES: &str = "
+    CREATE TABLE place (record INTEGER NOT NULL, position INTEGER NOT NULL,
+        entry INTEGER NOT NULL, PRIMARY KEY (record, position)) WITHOUT ROWID, STRICT;
+    CREATE TABLE newest (record INTEGER NOT NULL, position INTEGER NOT NULL,
+        entry INTEGER NOT NULL, PRIMARY KEY (record, position)) WITHOUT ROWID, STRICT;
+";
+
+/// The places of entries that one index found.
+const FROM_INDEX: &str = "
+    INSERT INTO place SELECT record, position, id FROM entry ORDER BY record, position;
+    DROP INDEX entry_place;
 ";
 
 /// Bytes of a page of a new file. Seven entries of a kilobyte fill one of 8 KiB, three leave a
@@ -63,6 +77,13 @@ pub(crate) enum Found {
     Foreign,
 }
 
+impl Found {
+    /// Whether values have checksums.
+    pub(super) fn has_sums(self) -> bool {
+        matches!(self, Self::Ours | Self::Older(ONE_INDEX))
+    }
+}
+
 /// Looks without changing anything.
 pub(crate) fn look(connection: &Connection) -> rusqlite::Result<Found> {
     let application: i64 = connection.pragma_query_value(None, "application_id", |r| r.get(0))?;
@@ -71,7 +92,7 @@ pub(crate) fn look(connection: &Connection) -> rusqlite::Result<Found> {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     Ok(match (application, layout) {
         (APPLICATION, LAYOUT) => Found::Ours,
-        (APPLICATION, WITHOUT_LIFE | WITHOUT_SUMS) => Found::Older(layout),
+        (APPLICATION, WITHOUT_LIFE | WITHOUT_SUMS | ONE_INDEX) => Found::Older(layout),
         (APPLICATION, _) => Found::Newer,
         (0, 0) if tables == 0 => Found::Empty,
         _ => Found::Foreign,
@@ -101,16 +122,17 @@ pub(super) fn settle(
     let transaction = connection.transaction()?;
     match found {
         Found::Empty => {
-            transaction.execute_batch(SCHEMA)?;
+            transaction.execute_batch(&[SCHEMA, PLACES].concat())?;
             write_life(&transaction, life, 0, 0)?;
         }
+        Found::Older(ONE_INDEX) => transaction.execute_batch(&[PLACES, FROM_INDEX].concat())?,
         Found::Older(layout) => migrate(&transaction, layout, life)?,
         Found::Ours | Found::Newer | Found::Foreign => return Ok(()),
     }
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.pragma_update(None, "user_version", LAYOUT)?;
     transaction.commit()?;
-    if matches!(found, Found::Older(_)) {
+    if matches!(found, Found::Older(WITHOUT_LIFE | WITHOUT_SUMS)) {
         // Only a file that is written anew takes this; without it, it grows a little more.
         let _smaller =
             connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM; ANALYZE;");
@@ -147,7 +169,7 @@ fn migrate(transaction: &Transaction<'_>, layout: i64, life: Incarnation) -> rus
     if layout == WITHOUT_SUMS {
         transaction.execute_batch("ALTER TABLE life RENAME TO old_life;")?;
     }
-    transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(&[SCHEMA, PLACES].concat())?;
     let mut records = transaction.prepare("SELECT key, version, header FROM old_record")?;
     let mut found = records.query([])?;
     while let Some(row) = found.next()? {

@@ -1,6 +1,7 @@
 //! What can be asked of one record, inside a transaction.
 
 use super::key::{self, Key};
+use super::place::{self, Place};
 use super::sum::{Kind, Sum};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
@@ -106,28 +107,34 @@ fn read(
     max_entries: usize,
     max_bytes: usize,
 ) -> rusqlite::Result<Outcome> {
-    let mut select = connection.prepare_cached(
-        "SELECT position, note, frame, sum FROM entry WHERE record = ?1 AND position >= ?2
-         ORDER BY position",
-    )?;
-    let mut found = select.query(params![id, place(from)])?;
-    let (mut entries, mut size) = (Vec::new(), 0);
-    while let Some(row) = found.next()? {
-        let frame = bytes(row, 2)?;
+    let mut select =
+        connection.prepare_cached("SELECT note, frame, sum FROM entry WHERE id = ?1")?;
+    let (mut entries, mut size, mut end, mut damaged) = (Vec::new(), 0, true, None);
+    place::each(connection, id, position_of(from), |at| {
+        let found = select
+            .query_row([at.entry], |row| {
+                Ok((bytes(row, 0)?, bytes(row, 1)?, row.get::<_, i64>(2)?))
+            })
+            .optional()?;
+        let position = at.position;
+        let whole =
+            found.filter(|(note, frame, sum)| *sum == entry_sum(key, position, note, frame));
+        let Some((note, frame, _)) = whole else {
+            (end, damaged) = (false, Some(position));
+            return Ok(false);
+        };
         size += frame.len();
         if entries.len() >= max_entries || (size > max_bytes && !entries.is_empty()) {
-            return Ok(Outcome::Page { entries, end: false });
-        }
-        let (position, note) = (row.get(0)?, bytes(row, 1)?);
-        if entry_sum(key, position, &note, &frame) != row.get(3)? {
-            return Ok(match entries.is_empty() {
-                true => Outcome::Damaged { position },
-                false => Outcome::Page { entries, end: false },
-            });
+            end = false;
+            return Ok(false);
         }
         entries.push(StoredEntry { position, note, frame });
-    }
-    Ok(Outcome::Page { entries, end: true })
+        Ok(true)
+    })?;
+    Ok(match damaged {
+        Some(position) if entries.is_empty() => Outcome::Damaged { position },
+        _ => Outcome::Page { entries, end },
+    })
 }
 
 fn compare_append(
@@ -237,30 +244,26 @@ pub(super) fn insert_entry(
     note: &[u8],
     frame: &[u8],
 ) -> rusqlite::Result<()> {
-    connection
+    let entry = connection
         .prepare_cached(
             "INSERT INTO entry (record, position, note, frame, sum) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
-        .execute(params![id, position, note, frame, entry_sum(key, position, note, frame)])
-        .map(drop)
+        .insert(params![id, position, note, frame, entry_sum(key, position, note, frame)])?;
+    place::add(connection, id, &Place { position, entry })
 }
 
 fn remove(connection: &Connection, id: i64, write: &CompareAppend) -> rusqlite::Result<()> {
     if write.trim > 0 {
-        connection
-            .prepare_cached("DELETE FROM entry WHERE record = ?1 AND position <= ?2")?
-            .execute(params![id, place(write.trim)])?;
+        place::remove(connection, id, &(0..=position_of(write.trim)))?;
     }
-    let mut delete =
-        connection.prepare_cached("DELETE FROM entry WHERE record = ?1 AND position = ?2")?;
-    for position in &write.drop {
-        delete.execute(params![id, place(*position)])?;
+    for position in write.drop.iter().map(|position| position_of(*position)) {
+        place::remove(connection, id, &(position..=position))?;
     }
     Ok(())
 }
 
 /// SQLite counts to 2^63 - 1; no entry is ever written above it.
-fn place(position: u64) -> i64 {
+fn position_of(position: u64) -> i64 {
     i64::try_from(position).unwrap_or(i64::MAX)
 }
 

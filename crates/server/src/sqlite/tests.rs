@@ -178,6 +178,97 @@ fn a_file_of_the_first_layout_is_brought_to_this_one_with_all_that_is_in_it() {
     }
 }
 
+#[test]
+fn a_file_whose_places_are_one_index_is_brought_to_this_layout_with_all_that_is_in_it() {
+    let scratch = Scratch::new();
+    let mut store = open(&scratch);
+    fill(&mut store);
+    let good = read_all(&mut store);
+    // As the relays before this layout wrote it.
+    let earlier = "
+        DROP TABLE place; DROP TABLE newest; PRAGMA user_version = 3;
+        CREATE UNIQUE INDEX entry_place ON entry (record, position);";
+    store.connection.execute_batch(earlier).unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let mut store = open(&scratch);
+        assert_eq!(read_all(&mut store), good);
+        assert_eq!(store.troubles, []);
+    }
+    let examined = examine(&scratch.path().join("store"), 10).unwrap();
+    assert_eq!((examined.damaged.count, examined.older), (0, false));
+}
+
+/// Of many logs that get an entry each, few pages are written: places are kept together until they
+/// are many. Wherever they are, entries are found, trimmed and dropped.
+#[test]
+fn entries_are_found_among_the_newest_and_the_others() {
+    let scratch = Scratch::new();
+    let mut store = open(&scratch);
+    let logs = |number: u64| StoreKey::Log(LogId([number as u8; 32]));
+    let count = |store: &SqliteStore, table: &str| -> u64 {
+        let select = format!("SELECT count(*) FROM {table}");
+        store.connection.query_row(&select, [], |row| row.get(0)).unwrap()
+    };
+    let rounds = place::NEWEST / 16 + 10;
+    for round in 0..rounds {
+        let request = |number| {
+            let entries = vec![entry(round + 1)];
+            let append = CompareAppend { expected: round, entries, ..CompareAppend::default() };
+            let operation = Operation::CompareAppend(Box::new(append));
+            StoreRequest { id: RequestId(0), key: logs(number), operation }
+        };
+        let requests: Vec<_> = (1..=16).map(request).collect();
+        let replies = store.execute_all(&requests, 0);
+        assert!(replies.iter().all(|r| matches!(r.outcome, Outcome::Stored { .. })));
+    }
+    assert_eq!(count(&store, "newest") + count(&store, "place"), 16 * rounds);
+    assert!(count(&store, "newest") < 16 * 10, "{}", count(&store, "newest"));
+    assert!(count(&store, "newest") > 0, "the last rounds are in the other table");
+    for mut store in [store, open(&scratch)] {
+        let read = Operation::Read { from: 5, max_entries: 10_000, max_bytes: 1 << 30 };
+        let there = Outcome::Page { entries: (5..=rounds).map(entry).collect(), end: true };
+        assert_eq!(execute(&mut store, logs(3), read), there);
+    }
+    let mut store = open(&scratch);
+    let trim = CompareAppend {
+        expected: rounds,
+        trim: rounds - 3,
+        drop: vec![rounds - 1],
+        ..CompareAppend::default()
+    };
+    assert_eq!(write(&mut store, logs(3), trim), Outcome::Stored { version: rounds + 1 });
+    let read = |from| Operation::Read { from, max_entries: 10_000, max_bytes: 1 << 30 };
+    let left = Outcome::Page { entries: vec![entry(rounds - 2), entry(rounds)], end: true };
+    assert_eq!(execute(&mut store, logs(3), read(0)), left);
+    let others = Outcome::Page { entries: (1..=rounds).map(entry).collect(), end: true };
+    assert_eq!(execute(&mut store, logs(4), read(0)), others);
+    assert_eq!(count(&store, "entry"), 15 * rounds + 2);
+    assert_eq!(count(&store, "newest") + count(&store, "place"), 15 * rounds + 2);
+}
+
+/// D04: an entry without a place would be lost to its readers, and a place without an entry is.
+#[test]
+fn d04_a_place_that_is_not_what_was_written_is_named() {
+    for (change, seen_by_reader) in [
+        ("DELETE FROM entry WHERE position = 1", true),
+        ("DELETE FROM newest WHERE position = 1", false),
+        ("UPDATE newest SET entry = 2 WHERE position = 1", true),
+    ] {
+        let scratch = Scratch::new();
+        let mut store = open(&scratch);
+        fill(&mut store);
+        let good = page(&mut store, 1);
+        store.connection.execute(change, []).unwrap();
+        let now = page(&mut store, 1);
+        assert!(is_seen(&good, &now), "{change}: {now:?}");
+        assert_eq!(matches!(now, Outcome::Damaged { position: 1 }), seen_by_reader, "{change}");
+        let examined = examine(&scratch.path().join("store"), 10).unwrap();
+        assert!(examined.damaged.count > 0, "{change}");
+        assert!(examined.damaged.named[0].contains("entry 1 of the log"), "{examined:?}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn every_file_can_be_read_by_its_owner_only() {
@@ -225,7 +316,7 @@ fn d04_a_value_changed_or_put_in_anothers_place_fails_its_own_record_only() {
         ),
         ("UPDATE entry SET frame = x'00' WHERE position = 1", [false, true, false, false]),
         ("UPDATE entry SET note = x'00' WHERE position = 1", [false, true, false, false]),
-        ("UPDATE entry SET position = 0 WHERE position = 2", [false, true, false, false]),
+        ("UPDATE newest SET position = 0 WHERE position = 2", [false, true, false, false]),
         ("UPDATE record SET header = x'00' WHERE id = 2", [false, false, true, false]),
         ("UPDATE share SET bytes = 1", [false, false, false, true]),
     ];
