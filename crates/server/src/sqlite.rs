@@ -29,6 +29,7 @@ use crate::randomness::Draw;
 use guard::Guard;
 use key::Key;
 use layout::Found;
+use record::Marks;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use shares::Shares;
 use std::collections::BTreeSet;
@@ -106,6 +107,7 @@ pub(crate) struct SqliteStore {
     failing: bool,
     /// Places among the newest, at most.
     newest: u64,
+    marks: Marks,
     /// Free pages that the file may keep.
     spare_pages: i64,
     told: BTreeSet<StoreKey>,
@@ -153,6 +155,7 @@ impl SqliteStore {
             guard,
             failing,
             newest,
+            marks: Marks::default(),
             spare_pages,
             told,
             troubles,
@@ -240,6 +243,18 @@ impl SqliteStore {
         requests: &[StoreRequest],
         running_ms: u64,
     ) -> rusqlite::Result<Vec<Outcome>> {
+        let outcomes = self.try_to_transact(requests, running_ms);
+        if outcomes.is_err() {
+            self.marks.clear();
+        }
+        outcomes
+    }
+
+    fn try_to_transact(
+        &mut self,
+        requests: &[StoreRequest],
+        running_ms: u64,
+    ) -> rusqlite::Result<Vec<Outcome>> {
         let writes = requests.iter().any(|request| is_write(&request.operation));
         let behavior = match writes {
             true => TransactionBehavior::Immediate,
@@ -249,7 +264,7 @@ impl SqliteStore {
         let mut shares = Shares::default();
         let outcomes = requests
             .iter()
-            .map(|request| carry_out(&transaction, request, &mut shares))
+            .map(|request| carry_out(&transaction, request, &mut shares, &mut self.marks))
             .collect::<rusqlite::Result<Vec<_>>>()?;
         let written = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Stored { .. }));
         if !written {
@@ -333,11 +348,12 @@ fn carry_out(
     transaction: &Transaction<'_>,
     request: &StoreRequest,
     shares: &mut Shares,
+    marks: &mut Marks,
 ) -> rusqlite::Result<Outcome> {
     if let (StoreKey::Share(account), Operation::ReadShare) = (request.key, &request.operation) {
         return shares.read(transaction, account);
     }
-    let outcome = record::carry_out(transaction, &Key::of(request.key), &request.operation);
+    let outcome = record::carry_out(transaction, marks, request.key, &request.operation);
     let outcome = match outcome {
         // Reading has changed nothing, so the others can go on.
         Err(error) if is_damage(&error) && !is_write(&request.operation) => {

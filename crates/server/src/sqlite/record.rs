@@ -4,8 +4,12 @@ use super::key::{self, Key};
 use super::place::{self, Place};
 use super::sum::{Kind, Sum};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
-use undertone_relay::store::{CompareAppend, Operation, Outcome, Row, RowChange, StoredEntry};
+use undertone_relay::store::{
+    CompareAppend, Operation, Outcome, Row, RowChange, StoreKey, StoredEntry,
+};
 
 /// The record itself, as it is written.
 pub(super) struct Header<'a> {
@@ -13,6 +17,42 @@ pub(super) struct Header<'a> {
     pub(super) header: &'a [u8],
     /// The checksums of all its rows, added without carry: none is missing, none is an older one.
     pub(super) rows: i64,
+}
+
+/// What a write must know of a record that is there.
+#[derive(Clone, Copy)]
+struct Mark {
+    id: i64,
+    version: u64,
+    rows: i64,
+}
+
+/// Of the records that were written last: nobody else writes the file, so they need not be read
+/// again before the next write.
+#[derive(Default)]
+pub(super) struct Marks(BTreeMap<StoreKey, Mark>);
+
+/// Marks that are kept: one megabyte.
+const MAX_MARKS: usize = 8 << 10;
+
+impl Marks {
+    /// Forgets all: what was written may not be there.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    fn keep(&mut self, key: StoreKey, mark: Mark) {
+        if self.0.len() >= MAX_MARKS {
+            self.0.clear();
+        }
+        self.0.insert(key, mark);
+    }
+}
+
+impl fmt::Debug for Marks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Marks({})", self.0.len())
+    }
 }
 
 /// The same, as it was found.
@@ -29,33 +69,28 @@ const DAMAGED: Outcome = Outcome::Damaged { position: 0 };
 /// Carries out one operation on the record of this key.
 pub(super) fn carry_out(
     connection: &Connection,
-    key: &Key,
+    marks: &mut Marks,
+    of: StoreKey,
     operation: &Operation,
 ) -> rusqlite::Result<Outcome> {
-    let known = known(connection, key)?;
-    let whole = known.as_ref().is_none_or(|known| known.whole);
-    match (operation, known) {
-        (Operation::CompareAppend(write), known) => {
-            let version = known.as_ref().map_or(0, |known| known.version);
-            if !whole {
-                return Ok(DAMAGED);
-            }
-            if version != write.expected {
-                return Ok(Outcome::Conflict { version });
-            }
-            compare_append(connection, key, known, write)
-        }
-        (Operation::ReadHeader, Some(known)) => read_header(connection, key, known),
-        (Operation::ReadHeader, None) => {
-            Ok(Outcome::Header { version: 0, header: Arc::default(), rows: Vec::new() })
-        }
-        (Operation::Read { from, max_entries, max_bytes }, Some(known)) => {
-            read(connection, key, known.id, *from, *max_entries, *max_bytes)
-        }
-        (Operation::Read { .. }, None) => Ok(Outcome::Page { entries: Vec::new(), end: true }),
-        (Operation::Next, _) => next(connection, key),
-        (Operation::ReadShare, _) => Ok(Outcome::Failed),
+    let key = &Key::of(of);
+    let outcome = match operation {
+        Operation::CompareAppend(write) => compare_append(connection, marks, of, write)?,
+        Operation::ReadHeader => match known(connection, key)? {
+            Some(known) => read_header(connection, key, known)?,
+            None => Outcome::Header { version: 0, header: Arc::default(), rows: Vec::new() },
+        },
+        Operation::Read { from, max_entries, max_bytes } => match known(connection, key)? {
+            Some(known) => read(connection, key, known.id, *from, *max_entries, *max_bytes)?,
+            None => Outcome::Page { entries: Vec::new(), end: true },
+        },
+        Operation::Next => next(connection, key)?,
+        Operation::ReadShare => Outcome::Failed,
+    };
+    if matches!(outcome, Outcome::Damaged { .. }) {
+        marks.0.remove(&of);
     }
+    Ok(outcome)
 }
 
 /// Keys are in the order of their bytes, those of a kind together.
@@ -139,15 +174,27 @@ fn read(
 
 fn compare_append(
     connection: &Connection,
-    key: &Key,
-    known: Option<Known>,
+    marks: &mut Marks,
+    of: StoreKey,
     write: &CompareAppend,
 ) -> rusqlite::Result<Outcome> {
+    let key = &Key::of(of);
+    let mark = match marks.0.get(&of) {
+        Some(mark) => Some(*mark),
+        None => match known(connection, key)? {
+            Some(Known { whole: false, .. }) => return Ok(DAMAGED),
+            known => known.map(|Known { id, version, rows, .. }| Mark { id, version, rows }),
+        },
+    };
+    let version = mark.map_or(0, |mark| mark.version);
+    if version != write.expected {
+        return Ok(Outcome::Conflict { version });
+    }
     let mut record = Header { version: write.expected + 1, header: &write.header, rows: 0 };
-    let id = match known {
-        Some(known) => {
-            record.rows = known.rows;
-            known.id
+    let id = match mark {
+        Some(mark) => {
+            record.rows = mark.rows;
+            mark.id
         }
         None => insert(connection, key, &record)?,
     };
@@ -159,6 +206,7 @@ fn compare_append(
         insert_entry(connection, key, id, *position, note, frame)?;
     }
     remove(connection, id, write)?;
+    marks.keep(of, Mark { id, version: record.version, rows: record.rows });
     Ok(Outcome::Stored { version: record.version })
 }
 
