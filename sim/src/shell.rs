@@ -132,6 +132,12 @@ impl World {
         let step = process.engine.handle(input, Now { mono_ms, wall_ms }, key);
         process.wake_at = step.wake_at;
         let up = process.up;
+        if step.redial
+            && let Some(conn) = up
+        {
+            // The device has new keys: the link goes, and another comes.
+            self.cut(conn);
+        }
         pending.writes.extend(step.writes);
         pending.events.extend(step.events);
         if let Some(conn) = up {

@@ -38,6 +38,9 @@ pub enum Input {
     },
     /// `wake_at` has come.
     Tick,
+    /// This profile is a copy that was put back, or the person decided that of two copies this one
+    /// counts: the device takes new keys before it says anything. Given before a link stands.
+    Renew,
 }
 
 /// What a person or program can ask for.
@@ -146,6 +149,9 @@ pub struct Step {
     pub reads: Vec<Read>,
     /// [`Input::Tick`] is wanted at this running time (`Now::mono_ms`); replaces any earlier wish.
     pub wake_at: Option<u64>,
+    /// The device has new keys: once `writes` are committed the link is of no use any more. End it,
+    /// and make another with the new [`Engine::link_secret`](crate::Engine::link_secret).
+    pub redial: bool,
 }
 
 /// Texts of a conversation's history that are shown at once, at most.
@@ -295,6 +301,12 @@ pub enum EventKind {
     /// The relay's store is another one than before: what it had not delivered is offered again by
     /// those who wrote it.
     RelayRestarted,
+    /// This profile is an old copy, or another copy of it is in use: its device has new keys, its
+    /// sessions are asked for anew, and the other copy is told when it is next connected.
+    DeviceRenewed {
+        /// A short code that `docs/repair.md` lists.
+        cause: &'static str,
+    },
     /// A conversation goes on in a new session, because the one before could not.
     Renewed {
         /// Which.

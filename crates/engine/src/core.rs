@@ -19,6 +19,9 @@ use zeroize::Zeroizing;
 /// welcome for 64: past this the relay is not answering, and the connection is as good as dead.
 pub(crate) const MAX_ASKED: usize = 16_384;
 
+/// A device takes new keys at most this often.
+const RENEW_AGAIN_MS: u64 = 60_000;
+
 /// The part of a profile that changes.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
@@ -39,6 +42,9 @@ pub(crate) struct Profile {
     /// One's own key packages that the relay has, oldest first: (suite, last resort, hash).
     #[n(5)]
     pub(crate) packages_left: u32,
+    /// The device has new keys that the relay has not taken yet.
+    #[n(6)]
+    pub(crate) renewing: Option<bool>,
 }
 
 /// Why a request was sent: what its answer means.
@@ -124,6 +130,12 @@ pub(crate) struct Core {
     /// A test took the defence against old copies out.
     #[cfg(any(test, feature = "watch"))]
     pub(crate) careless: bool,
+    /// In this step something showed that this profile is an old copy.
+    pub(crate) noticed: Option<&'static str>,
+    /// By running time, when the device last took new keys.
+    pub(crate) renewed_at: Option<u64>,
+    /// The relay knew a newer card, and one's own was raised above it on this link.
+    pub(crate) raised: bool,
     /// The earliest tick that is wanted.
     pub(crate) wake: Option<u64>,
     next_seq: u32,
@@ -152,6 +164,9 @@ impl Core {
             reading: HashMap::new(),
             #[cfg(any(test, feature = "watch"))]
             careless: false,
+            noticed: None,
+            renewed_at: None,
+            raised: false,
             wake: None,
             next_seq,
             asked,
@@ -187,6 +202,7 @@ impl Core {
     pub(crate) fn unlink(&mut self) {
         self.link = None;
         self.registered = false;
+        self.raised = false;
         self.asked.clear();
     }
 }
@@ -256,6 +272,19 @@ impl Cx<'_> {
 
     pub(crate) fn trouble(&mut self, trouble: Trouble) {
         self.news(EventKind::Trouble(trouble));
+    }
+
+    /// Something shows that this profile is an old copy, or that another copy of it is in use. At
+    /// the end of the step the device takes new keys. False: it has just done so, and a relay that
+    /// goes on pretending shall not make it do so for ever.
+    pub(crate) fn notice_copy(&mut self, cause: &'static str) -> bool {
+        let now = self.now.mono_ms;
+        let recently = |at: u64| now < at.saturating_add(RENEW_AGAIN_MS);
+        if self.core.renewed_at.is_some_and(recently) {
+            return false;
+        }
+        self.core.noticed = Some(cause);
+        true
     }
 
     /// Wants a tick at this running time, or earlier.

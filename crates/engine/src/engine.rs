@@ -13,6 +13,7 @@ use crate::notes::{Body, Note};
 use crate::people::{Contact, People};
 use crate::rooms::Rooms;
 use crate::seal::SealKey;
+use crate::session::Happened;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 use undertone_wire::account::{AccountKind, AccountSecret, Fingerprint, RegistrationContext};
@@ -60,7 +61,7 @@ pub enum EngineError {
     Keys,
 }
 
-/// What is made once and never changes.
+/// The account, and the keys of its device.
 #[derive(Encode, Decode)]
 #[cbor(array)]
 struct KeysRow {
@@ -108,6 +109,7 @@ pub struct Engine {
     chats: Chats,
     rooms: Rooms,
     invite: String,
+    operator: bool,
 }
 
 impl Engine {
@@ -131,8 +133,9 @@ impl Engine {
             store: None,
             inbox_read: 0,
             packages_left: 0,
+            renewing: None,
         };
-        let keys = keys_row(&identity, &setup);
+        let keys = keys_row(&identity, &setup.link, setup.operator);
         let operator_hash = match operator_account {
             Some(hash) => hash.0.first_chunk().copied(),
             None => operator_of(&invite),
@@ -145,7 +148,8 @@ impl Engine {
         cx.put_profile();
         let lobby = load_lobby(&cx, &invite, &BTreeMap::new())?;
         let (chats, rooms) = (Chats::default(), Rooms::default());
-        let mut engine = Self { core, lobby, chats, rooms, invite: setup.link };
+        let (invite, operator) = (setup.link, setup.operator);
+        let mut engine = Self { core, lobby, chats, rooms, invite, operator };
         engine.finish(&mut step, &key);
         Ok((engine, step))
     }
@@ -191,7 +195,8 @@ impl Engine {
         let chats = Chats::load(&cx, &named).ok_or(EngineError::Profile("chats"))?;
         let rooms = Rooms::load(&cx, &named).ok_or(EngineError::Profile("rooms"))?;
         let lobby = load_lobby(&cx, &invite, &named)?;
-        Ok(Self { core, lobby, chats, rooms, invite: keys.invite.clone() })
+        let invite = keys.invite.clone();
+        Ok(Self { core, lobby, chats, rooms, invite, operator: keys.operator })
     }
 
     /// Takes one input and says what follows. Commit `writes` in one transaction; only then
@@ -203,8 +208,42 @@ impl Engine {
         let Self { core, lobby, chats, rooms, .. } = self;
         let mut cx = Cx { core, step: &mut step, now, key: &key, tag: None, draws: 0 };
         Hands { cx: &mut cx, lobby, chats, rooms }.handle(input);
+        if let Some(cause) = self.core.noticed.take() {
+            self.renew(&mut step, now, &key, cause);
+        }
         self.finish(&mut step, &key);
         step
+    }
+
+    /// The device becomes another one of the same account: new keys, under a newer card, and no
+    /// group state of before. What was to be sent is not; what was written is said in the sessions
+    /// that it is let into.
+    fn renew(&mut self, step: &mut Step, now: Now, key: &StepKey, cause: &'static str) {
+        step.sends.clear();
+        let Self { core, lobby, chats, rooms, invite, operator } = self;
+        core.unlink();
+        if !core.identity.renew_device(&core.provider, key) {
+            return;
+        }
+        core.renewed_at = Some(now.mono_ms);
+        let keys = keys_row(&core.identity, invite, *operator);
+        let mut cx = Cx { core, step, now, key, tag: None, draws: DRAWS_OF_RENEWING };
+        chats.renew(&mut cx, cause);
+        rooms.renew(&mut cx, cause);
+        if let Some(lobby) = lobby {
+            lobby.renew(&mut cx);
+        }
+        cx.core.provider.clear();
+        if let Some(lobby) = lobby {
+            lobby.keep_secret(&cx);
+        }
+        let profile = &mut cx.core.profile;
+        profile.card_version = profile.card_version.saturating_add(1);
+        (profile.packages_left, profile.renewing) = (0, Some(true));
+        cx.put(b"keys", &keys);
+        cx.put_profile();
+        cx.news(EventKind::DeviceRenewed { cause });
+        cx.step.redial = true;
     }
 
     /// What MLS wrote joins the step's write-set.
@@ -299,7 +338,10 @@ impl Engine {
 
 const MLS_ROWS: &[u8] = b"mls/";
 
-fn keys_row(identity: &Identity, setup: &Setup) -> KeysRow {
+/// Draws of a step are numbered; those of renewing begin where no other part of a step comes to.
+const DRAWS_OF_RENEWING: u64 = 1 << 32;
+
+fn keys_row(identity: &Identity, invite: &str, operator: bool) -> KeysRow {
     let signer = |(suite, signer): &(Suite, Signer)| SignerRow {
         suite: suite.code(),
         secret: signer.to_bytes().to_vec(),
@@ -312,8 +354,8 @@ fn keys_row(identity: &Identity, setup: &Setup) -> KeysRow {
         link: *identity.link.as_bytes(),
         inbox: *identity.inbox.as_bytes(),
         signers: identity.signers.iter().map(signer).collect(),
-        invite: setup.link.clone(),
-        operator: setup.operator,
+        invite: invite.to_owned(),
+        operator,
     }
 }
 
@@ -385,7 +427,10 @@ impl Hands<'_, '_> {
             }
             Input::Connected { handshake_hash, relay } => self.connected(handshake_hash, relay),
             Input::Disconnected => self.disconnected(),
+            // What still comes over a link that has no use any more.
+            Input::Frame(_) if self.cx.core.link.is_none() => {}
             Input::Frame(reply) => self.reply(reply),
+            Input::Renew => self.cx.core.noticed = Some("restored"),
             Input::Rows { tag, rows } => self.cx.show_history(tag, &rows),
             Input::Tick => self.tick(),
         }
@@ -659,7 +704,7 @@ impl Hands<'_, '_> {
 
     fn refused(&mut self, seq: u32, code: Code, detail: u64) {
         match self.answered(seq) {
-            Some(Ask::Register) => self.registration_refused(code),
+            Some(Ask::Register) => self.registration_refused(code, detail),
             Some(Ask::Lobby(ask)) => {
                 if let Some(lobby) = self.lobby {
                     lobby.on_refused(self.cx, ask, code, detail);
@@ -689,13 +734,29 @@ impl Hands<'_, '_> {
         }
     }
 
-    fn registration_refused(&mut self, code: Code) {
+    fn registration_refused(&mut self, code: Code, detail: u64) {
+        if code == Code::Outdated && self.raise_card(detail) {
+            return self.register();
+        }
         let profile = &mut self.cx.core.profile;
         if matches!(code, Code::NameTaken | Code::NameReserved) && !profile.registered {
             profile.name = None;
             self.cx.put_profile();
         }
         self.cx.event(EventKind::RegistrationRefused(code));
+    }
+
+    /// Another copy of this profile has a newer card. It counts, unless this device has just taken
+    /// new keys: then its card is raised above the other's, once a link.
+    fn raise_card(&mut self, known: u64) -> bool {
+        let core = &mut *self.cx.core;
+        let next = known.max(core.profile.card_version).checked_add(1);
+        let (Some(true), Some(next), false) = (core.profile.renewing, next, core.raised) else {
+            return false;
+        };
+        (core.profile.card_version, core.raised) = (next, true);
+        self.cx.put_profile();
+        true
     }
 
     fn session_refused(&mut self, log: &LogId, ask: SessionAsk, seq: u32, code: Code, detail: u64) {
@@ -730,6 +791,7 @@ impl Hands<'_, '_> {
             (profile.inbox_read, profile.packages_left) = (0, 0);
         }
         profile.store = Some(store);
+        profile.renewing = None;
         self.cx.core.registered = true;
         self.cx.put_profile();
         if restarted {
@@ -847,7 +909,14 @@ impl Hands<'_, '_> {
     ) {
         match self.answered(seq) {
             Some(Ask::Session(log, SessionAsk::Subscribe)) => {
-                self.with_session(&log, |session, cx| session.on_subscribed(cx, at.0, at.1, at.2));
+                let alone = self.chats.by_log(&log).is_some();
+                self.with_session(&log, |session, cx| {
+                    // Nobody but this device writes in its name into the log of a chat.
+                    if alone && session.is_anothers(cx, at.2.as_ref()) {
+                        return vec![Happened::Cloned];
+                    }
+                    session.on_subscribed(cx, at.0, at.1, at.2)
+                });
             }
             Some(Ask::Room(room, ask)) => self.rooms.on_subscribed(self.cx, &room, ask, at),
             Some(Ask::Lobby(ask)) => {

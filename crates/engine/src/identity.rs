@@ -59,6 +59,19 @@ impl Identity {
         })
     }
 
+    /// Makes the device another one of the same account: its link key and its MLS signature keys
+    /// are new. The inbox key stays, so that notes on their way can be read. False: nothing changed,
+    /// since randomness made no valid key.
+    pub(crate) fn renew_device(&mut self, provider: &Provider, key: &StepKey) -> bool {
+        let renew = |(suite, _): &(Suite, Signer)| {
+            Signer::generate(provider, suite.scheme()).map(|signer| (*suite, signer))
+        };
+        let Ok(signers) = self.signers.iter().map(renew).collect() else { return false };
+        self.signers = signers;
+        self.link = LinkSecret::generate(&key.derive("next link", b""));
+        true
+    }
+
     pub(crate) fn signer(&self, suite: Suite) -> Option<&Signer> {
         self.signers.iter().find(|(of, _)| *of == suite).map(|(_, signer)| signer)
     }

@@ -355,6 +355,22 @@ impl Lobby {
         self.consider(cx);
     }
 
+    /// The device has other keys: who is in the lobby lets it in again.
+    pub(crate) fn renew(&mut self, cx: &mut Cx<'_>) {
+        self.unlink(cx);
+        self.forget_knock(cx);
+        if self.session.is_some() {
+            self.abandon(cx);
+        }
+        self.store(cx);
+    }
+
+    /// The lobby's own secret is among what MLS stores.
+    pub(crate) fn keep_secret(&self, cx: &Cx<'_>) {
+        // It was stored when the profile was loaded, in the same way.
+        let _ = cx.core.provider.store_psk(LOBBY_PSK, &self.keys.psk);
+    }
+
     /// The session of this lobby is no more: its keys go, and what the board says counts.
     fn abandon(&mut self, cx: &mut Cx<'_>) {
         self.plan = None;

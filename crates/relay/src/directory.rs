@@ -60,7 +60,7 @@ struct Asker {
 #[derive(Debug)]
 pub(crate) enum Registration {
     Accepted { conn: ConnId, seq: u32, card: Box<Card> },
-    Refused { conn: ConnId, seq: u32, code: Code },
+    Refused { conn: ConnId, seq: u32, code: Code, detail: u64 },
 }
 
 impl Directory {

@@ -189,8 +189,8 @@ impl Parts<'_, '_> {
                 Some(directory::Registration::Accepted { conn, seq, card }) => {
                     self.registered(conn, seq, &card);
                 }
-                Some(directory::Registration::Refused { conn, seq, code }) => {
-                    self.not_registered(conn, seq, code);
+                Some(directory::Registration::Refused { conn, seq, code, detail }) => {
+                    self.not_registered(conn, seq, (code, detail));
                 }
                 None => {}
             },
@@ -216,10 +216,10 @@ impl Parts<'_, '_> {
         self.ctx.seen(Seen::Registered { connection: conn.0, client_id, name });
     }
 
-    fn not_registered(&mut self, conn: ConnId, seq: u32, code: Code) {
+    fn not_registered(&mut self, conn: ConnId, seq: u32, (code, detail): (Code, u64)) {
         if let Some(connection) = self.connections.get_mut(&conn) {
             connection.registration = Registration::None;
-            self.ctx.refuse(conn, seq, code, 0);
+            self.ctx.refuse(conn, seq, code, detail);
             self.stray(conn);
         }
     }

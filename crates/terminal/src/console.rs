@@ -266,6 +266,9 @@ impl View {
             EventKind::RegistrationRefused(code) => {
                 self.problem(Report::registration(code, "Server"));
             }
+            EventKind::DeviceRenewed { cause } => {
+                self.say(format!("  the operator's member has new keys ({cause})"));
+            }
             EventKind::LobbyEntered { .. } => self.joined = true,
             _ => {}
         }

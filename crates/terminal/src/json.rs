@@ -287,7 +287,7 @@ impl Json {
     fn refused(&mut self, id: Option<&Id>, code: Code) {
         let report = Report::registration(code, "asked for");
         self.error(id, &report);
-        if std::mem::take(&mut self.insists) {
+        if std::mem::take(&mut self.insists) || code == Code::Outdated {
             self.exit = self.exit.max(report.exit);
             self.quits = true;
         }

@@ -92,8 +92,8 @@ impl Report {
                 "update the older of the two programs; if it goes on, somebody may be in between",
             ),
             Code::Outdated => (
-                "the relay knows a newer state of this account".to_owned(),
-                "this profile is an old copy: use the newer one",
+                "this profile is an old copy: another copy of it has taken new keys".to_owned(),
+                "use that one; or, to go on with this one instead: undertone client --renew",
             ),
             Code::Blocked => {
                 ("the operator has blocked this member".to_owned(), "ask the operator")

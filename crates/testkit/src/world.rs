@@ -283,6 +283,11 @@ impl World {
         self.reload(at);
     }
 
+    /// The person restored this profile, or decided that this copy of it counts.
+    pub fn renew(&mut self, at: usize) {
+        self.input(at, EngineInput::Renew);
+    }
+
     pub fn command(&mut self, at: usize, command: Command) -> u64 {
         let tag = self.clients[at].next_tag;
         self.clients[at].next_tag += 1;
@@ -315,11 +320,15 @@ impl World {
         client.commit(step.writes);
         let repeats = self.uses.note(client.engine.take_uses());
         assert!(self.careless || repeats == 0, "{} used a key or a nonce twice", client.name);
-        if client.conn.is_some() {
+        if client.conn.is_some() && !step.redial {
             client.to_relay.extend(step.sends.iter().map(codec::encode));
         }
         client.events.extend(step.events);
         client.wake_at = step.wake_at;
+        if step.redial && client.conn.is_some() {
+            self.disconnect(at);
+            self.connect(at);
+        }
         for read in step.reads {
             let rows = self.clients[at].history(&read.keys);
             self.input(at, EngineInput::Rows { tag: read.tag, rows });

@@ -117,6 +117,9 @@ pub(crate) struct Client {
     /// Show no times before messages
     #[arg(long, env = "UNDERTONE_NO_TIMES", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_times: bool,
+    /// Take new keys for this device: of several copies of this profile this one counts
+    #[arg(long)]
+    pub(crate) renew: bool,
     /// The kind of key of a new account [default: ed25519]
     #[arg(long, value_name = "KIND", env = "UNDERTONE_IDENTITY")]
     pub(crate) identity: Option<Identity>,

@@ -41,8 +41,9 @@ pub(crate) fn run(
     let profiles = Profiles::at(places.profiles());
     let link = link(&arguments, places, &profiles, &lines)?;
     let invite = Invite::parse(&link)?;
-    let opened = open(&arguments, name.as_ref(), &profiles, &invite, &link, output)?;
+    let mut opened = open(&arguments, name.as_ref(), &profiles, &invite, &link, output)?;
     let named = opened.engine.name().is_some();
+    opened.renews |= arguments.renew;
     let lobby = invite.lobby_half().is_some();
     let dial = Dial::Socket(Endpoint::of(&invite));
     let client = Client::start(opened, dial, Clock::start()).map_err(|error| {

@@ -33,6 +33,8 @@ pub(super) struct Runner {
     pending: Pending,
     quit_by: Option<Instant>,
     over: bool,
+    /// The link that stands is of no use: the device has new keys.
+    redials: bool,
 }
 
 /// What waits for its writes to be committed.
@@ -65,10 +67,14 @@ impl Runner {
     ) -> Self {
         let line = Line::new(dial, clock);
         let (pending, wake_at) = (Pending::default(), None);
-        Self { opened, line, clock, asked, tell, wake_at, pending, quit_by: None, over: false }
+        let (quit_by, over, redials) = (None, false, false);
+        Self { opened, line, clock, asked, tell, wake_at, pending, quit_by, over, redials }
     }
 
     pub(super) fn run(mut self) {
+        if self.opened.renews {
+            self.renew();
+        }
         while !self.is_over() {
             if let Some(status) = self.line.dial_if_due(&self.opened.engine) {
                 self.over |= matches!(status, Status::GaveUp(_));
@@ -84,6 +90,15 @@ impl Runner {
             self.settle();
         }
         self.end();
+    }
+
+    /// This copy of the profile shall be the one that counts: new keys, before anything is said.
+    fn renew(&mut self) {
+        self.step(Input::Renew);
+        self.settle();
+        if let Err(error) = self.opened.profile.renewed() {
+            self.tell(Told::Fault(error.into()));
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -206,6 +221,7 @@ impl Runner {
         self.pending.reads.extend(step.reads);
         self.pending.told.extend(step.events.into_iter().map(Told::Engine));
         self.wake_at = step.wake_at;
+        self.redials |= step.redial;
     }
 
     /// Commits what waits, and only then sends and shows what depends on it.
@@ -221,7 +237,11 @@ impl Runner {
         if let Err(error) = self.opened.store.commit(&self.pending.writes) {
             return self.fail(error.into());
         }
-        let pending = std::mem::take(&mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
+        if std::mem::take(&mut self.redials) && self.line.is_up() {
+            pending.sends.clear();
+            self.down(ConnectError::Renewed);
+        }
         if !pending.sends.is_empty() && !self.line.send(pending.sends) {
             self.down(ConnectError::Stuck);
         }
@@ -245,6 +265,11 @@ impl Runner {
         let Told::Engine(Event { kind, .. }) = told else { return };
         let noted = match kind {
             EventKind::Registered { me, .. } => self.opened.profile.registered(&me.name),
+            // Another copy of this profile counts. The person decides, not we by trying again.
+            EventKind::RegistrationRefused(Code::Outdated) => {
+                self.line.shut_out();
+                self.opened.profile.refused()
+            }
             EventKind::RegistrationRefused(_) => self.opened.profile.refused(),
             EventKind::Bye(Code::Replaced | Code::Blocked) => {
                 self.line.shut_out();

@@ -72,6 +72,9 @@ pub enum ConnectError {
     /// The relay in this process is not running.
     #[error("the relay is not running")]
     NotRunning,
+    /// We ended it: the device has new keys, and proves them on another connection.
+    #[error("this device has new keys")]
+    Renewed,
     /// The system gave no random bytes.
     #[error("the system gives no random bytes")]
     Randomness,

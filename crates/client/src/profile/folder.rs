@@ -19,6 +19,9 @@ pub struct Opened {
     pub store: Store,
     /// Its brain.
     pub engine: Engine,
+    /// The device takes new keys before it connects: the profile was put back from a backup, or
+    /// the person decided that of two copies this one counts.
+    pub renews: bool,
 }
 
 /// A profile's folder, held until dropped.
@@ -70,6 +73,17 @@ impl Profile {
         Ok(())
     }
 
+    /// The device has taken its new keys.
+    pub(crate) fn renewed(&self) -> Result<(), ProfileError> {
+        let path = restored_path(&self.folder);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(crate::files::at(&path)(error).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Loads the engine again from what is stored.
     pub(crate) fn reload(&self, store: &Store) -> Result<Engine, ProfileError> {
         load(store.state()?, &self.seal)
@@ -91,6 +105,11 @@ impl Profile {
         let _gone = std::fs::remove_dir_all(&self.folder);
         Ok(())
     }
+}
+
+/// Where a restore says that the profile is a copy.
+pub(super) fn restored_path(folder: &Path) -> PathBuf {
+    folder.join("restored")
 }
 
 /// Who got a profile's lock.
@@ -149,7 +168,7 @@ impl Born {
         about.write(folder)?;
         let seal = SealKey::new(*self.seal);
         let profile = Profile { folder: folder.to_path_buf(), about, seal, lock: Some(lock) };
-        Ok(Opened { profile, store, engine: self.engine })
+        Ok(Opened { profile, store, engine: self.engine, renews: false })
     }
 }
 
@@ -159,7 +178,8 @@ pub(super) fn open(folder: &Path, about: About, lock: FileLock) -> Result<Opened
     let engine = load(store.state()?, &seal)?;
     let mut profile = Profile { folder: folder.to_path_buf(), about, seal, lock: Some(lock) };
     profile.touch()?;
-    Ok(Opened { profile, store, engine })
+    let renews = restored_path(folder).exists();
+    Ok(Opened { profile, store, engine, renews })
 }
 
 impl Opened {

@@ -136,6 +136,29 @@ pub(super) fn renewed(cx: &mut Cx<'_>, chat: &mut Chat) {
 }
 
 impl Chats {
+    /// The device has other keys: each chat needs a session that is made for them.
+    pub(crate) fn renew(&mut self, cx: &mut Cx<'_>, cause: &'static str) {
+        self.unlink();
+        for chat in self.chats.values_mut() {
+            match chat.row.state {
+                State::Closed => {}
+                // The person has not answered; saying yes makes a session.
+                State::Invited => {
+                    if let Some(session) = chat.session.take() {
+                        session.delete(cx);
+                    }
+                }
+                State::Starting | State::Asked | State::Open => {
+                    lost(cx, chat, cause);
+                    // The other knows of nothing, and would wait for ever.
+                    if let Some(mending) = &mut chat.mending {
+                        mending.pause = 0;
+                    }
+                }
+            }
+        }
+    }
+
     /// This member came online: who waited for it waits no longer.
     pub(crate) fn on_arrival(&mut self, cx: &mut Cx<'_>, id: &ClientId) {
         let Some(chat) = self.chats.get_mut(id).filter(|chat| chat.wants_session()) else { return };
@@ -181,8 +204,9 @@ fn tell_ended(cx: &mut Cx<'_>, note: &Note, request: &ChatRequest) {
 fn take_reset(cx: &mut Cx<'_>, chat: &mut Chat, note: &Note, request: &ChatRequest) {
     let own_log = chat.session.as_ref().map(|session| session.log);
     if !is_newer((request.number, &request.log), (chat.row.number, own_log.as_ref())) {
-        // They know less than one told them already, or less than both once knew.
-        if request.number < chat.row.number && chat.request.is_none() {
+        // They know less than one told them already, or less than both once knew; or both have made
+        // the next session, and theirs does not count.
+        if own_log != Some(request.log) && chat.request.is_none() {
             catch_up(cx, chat);
         }
         return;

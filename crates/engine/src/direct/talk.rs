@@ -112,6 +112,7 @@ pub(super) fn follow(cx: &mut Cx<'_>, chat: &mut Chat, happened: Happened) {
         Happened::Settled(draft, head) => settled(cx, chat, &draft, head),
         Happened::Ended => ended(cx, chat),
         Happened::Lost(cause) | Happened::Broken(cause) => mend::lost(cx, chat, cause),
+        Happened::Cloned if cx.notice_copy("old-copy") => {}
         Happened::Cloned => mend::lost(cx, chat, "old-copy"),
         Happened::Removed { .. } => mend::lost(cx, chat, "removed"),
         Happened::Refused(draft, code) => {

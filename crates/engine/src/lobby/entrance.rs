@@ -226,8 +226,7 @@ impl Lobby {
         let Some(mut session) = entering.join(cx, psk, (ticket.log, ticket.number)) else {
             return cx.trouble(Trouble::SessionLost { place: PLACE.to_owned(), cause: "welcome" });
         };
-        // Nothing can disagree with a session that starts here.
-        let _ = session.on_subscribed(cx, incarnation, after, writer);
+        let happened = session.on_subscribed(cx, incarnation, after, writer);
         session.refill(self.outbox.waiting());
         self.session = Some(session);
         self.hold();
@@ -237,6 +236,7 @@ impl Lobby {
         self.door.cursor = ticket.door;
         self.store(cx);
         self.subscribe_door(cx);
+        self.follow(cx, happened);
     }
 
     pub(super) fn tick_entrance(&mut self, cx: &mut Cx<'_>) {

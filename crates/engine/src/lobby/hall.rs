@@ -239,6 +239,7 @@ impl Lobby {
             }
             Happened::Broken(cause) => self.broken(cx, cause),
             Happened::Removed { .. } => self.broken(cx, "removed"),
+            Happened::Cloned if cx.notice_copy("old-copy") => {}
             Happened::Cloned => self.broken(cx, "old-copy"),
             Happened::Ended => self.broken(cx, "ended"),
             // The relay has no such log any more: whoever sees it opens the next session, and the

@@ -84,6 +84,11 @@ impl Provider {
         Ok(self.rows.delete_psk(id.psk())?)
     }
 
+    /// Forgets everything: every group, key package and pre-shared key.
+    pub fn clear(&self) {
+        self.rows.clear();
+    }
+
     /// Refuses what needs randomness while no step is open.
     pub(super) fn check_step(&self) -> Result<(), Error> {
         self.crypto.is_open().then_some(()).ok_or(Error::NoRandomness)

@@ -65,6 +65,13 @@ impl Rows {
         self.0.borrow_mut().put(key, row);
     }
 
+    pub(super) fn clear(&self) {
+        let mut inner = self.0.borrow_mut();
+        for key in inner.rows.keys().cloned().collect::<Vec<_>>() {
+            inner.put(key, None);
+        }
+    }
+
     pub(super) fn take_writes(&self) -> Writes {
         let mut inner = self.0.borrow_mut();
         let dirty = std::mem::take(&mut inner.dirty);

@@ -201,6 +201,14 @@ pub(super) fn bring_here(cx: &mut Cx<'_>, room: &mut Room, who: ClientId) {
 }
 
 impl Rooms {
+    /// The device has other keys: a member lets it in again.
+    pub(crate) fn renew(&mut self, cx: &mut Cx<'_>, cause: &'static str) {
+        self.unlink(cx);
+        for room in self.rooms.values_mut().filter(|room| room.is_listed()) {
+            lost(cx, room, Mending::readd(cause));
+        }
+    }
+
     /// A member asks to be let in anew.
     pub(crate) fn on_readd(&mut self, cx: &mut Cx<'_>, note: &Note, readd: &Readd) {
         let Some(room) = self.rooms.get_mut(&readd.room) else { return };

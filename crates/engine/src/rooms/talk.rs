@@ -42,6 +42,7 @@ pub(super) fn follow(cx: &mut Cx<'_>, room: &mut Room, happened: Happened) {
         Happened::Lost(cause) => mend::lost(cx, room, mend::Mending::reset(cause)),
         Happened::Ended => mend::lost(cx, room, mend::Mending::reset("ended")),
         Happened::Broken(cause) => mend::lost(cx, room, mend::Mending::of(cause)),
+        Happened::Cloned if cx.notice_copy("old-copy") => {}
         Happened::Cloned => mend::lost(cx, room, mend::Mending::readd("old-copy")),
     }
 }

@@ -54,19 +54,22 @@ impl Session {
             self.reading = Reading::Off;
             return vec![cause];
         }
-        let Some(next) = at_relay.checked_add(1) else {
-            self.reading = Reading::Off;
-            return vec![Happened::Broken("numbers-at-end")];
-        };
         self.reading = Reading::CatchingUp;
         self.incarnation = Some(incarnation);
         let cursor = Cursor { incarnation, position: after, hash: ZERO };
         self.cursor = Some(self.cursor.unwrap_or(cursor));
         if fresh {
-            self.next_number = next;
+            // The highest number is never used: with it there would be no next one.
+            self.next_number = at_relay.saturating_add(1);
         }
         self.store(cx);
-        Vec::new()
+        let ends = self.next_number == u64::MAX;
+        ends.then_some(Happened::Trouble("numbers-at-end")).into_iter().collect()
+    }
+
+    /// Whether this device has written here although this profile begins only now to read.
+    pub(crate) fn is_anothers(&self, cx: &Cx<'_>, writer: Option<&WriterMark>) -> bool {
+        cx.core.heeds_copies() && self.cursor.is_none() && writer.is_some_and(|m| m.number > 0)
     }
 
     /// What the relay last took from this device, against what this profile knows that it sent and

@@ -81,6 +81,7 @@ impl Session {
         let aad = outer::entry_aad(&self.log, epoch, kind);
         let body = cx.seal(&self.keys.outer, &aad, message);
         let number = self.next_number;
+        // It is below the highest number: whoever comes here has looked.
         self.next_number = number.saturating_add(1);
         let outgoing = Outgoing { number, epoch, kind, body, draft, content_hash };
         cx.put(&out_name(&self.log, number), &outgoing);
@@ -155,6 +156,9 @@ impl Session {
 
     /// Sends the commit that was staged. False: there is none any more.
     pub(crate) fn launch(&mut self, cx: &mut Cx<'_>, next: &Token) -> bool {
+        if self.next_number == u64::MAX {
+            self.unstage(cx);
+        }
         let Some(commit) = self.staged.take() else { return false };
         let kind = EntryKind::Commit { next: next.hash() };
         self.enqueue(cx, kind, &commit, None, ZERO);

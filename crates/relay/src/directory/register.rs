@@ -69,7 +69,12 @@ impl Applicant {
 
     /// After a failure of the store a claim stays: nobody knows what was written.
     fn refused(self: Box<Self>, code: Code) -> Option<Registration> {
-        Some(Registration::Refused { conn: self.conn, seq: self.seq, code })
+        self.refused_with(code, 0)
+    }
+
+    /// `detail` of an outdated card is the version that is known.
+    fn refused_with(self: Box<Self>, code: Code, detail: u64) -> Option<Registration> {
+        Some(Registration::Refused { conn: self.conn, seq: self.seq, code, detail })
     }
 
     /// Judged by what is known of the id alone.
@@ -77,9 +82,11 @@ impl Applicant {
         match known {
             Some(known) if known.account != self.card.account => Err(Code::IdOwned),
             Some(known) if known.version > self.card.version => Err(Code::Outdated),
+            // Two copies of one profile that took new keys at the same time: the first one counts.
             Some(known)
                 if known.version == self.card.version
-                    && name_key(&known.name) != name_key(&self.card.name) =>
+                    && (name_key(&known.name) != name_key(&self.card.name)
+                        || known.link != self.card.link) =>
             {
                 Err(Code::Outdated)
             }
@@ -133,13 +140,15 @@ impl Directory {
     ) -> Option<Registration> {
         let name = name_key(&applicant.card.name);
         if let Err(code) = applicant.check(known.card.as_ref()) {
+            let version = known.card.as_ref().map_or(0, |card| card.version);
+            let detail = if code == Code::Outdated { version } else { 0 };
             let carried = known.card.is_some_and(|card| {
                 card.account == applicant.card.account && name_key(&card.name) == name
             });
             if applicant.claimed && !carried {
                 self.release(&applicant.card, ctx);
             }
-            return applicant.refused(code);
+            return applicant.refused_with(code, detail);
         }
         match &known.card {
             Some(card) if *card == applicant.card => applicant.accepted(),

@@ -84,7 +84,7 @@ impl Parts<'_, '_> {
         connection.registration = Registration::Pending;
         match connection.check(&card, proof, self.config.relay_key) {
             Ok(()) => self.directory.register(conn, seq, card, &mut self.ctx),
-            Err(code) => self.not_registered(conn, seq, code),
+            Err(code) => self.not_registered(conn, seq, (code, 0)),
         }
     }
 

@@ -261,8 +261,30 @@ fn an_older_card_is_outdated_and_a_newer_one_may_bring_a_new_device() {
     let newer = alice.with_link(7);
     world.join(&newer);
     assert_eq!(refused(&mut world, &alice), Some(Code::Outdated));
-    world.join(&Person { version: 2, ..alice.clone() });
     world.join(&newer.with_link(8));
+}
+
+#[test]
+fn who_is_outdated_is_told_which_version_is_known() {
+    let mut world = World::new();
+    let alice = Person::new(1, "Alice");
+    world.join(&Person { version: 7, ..alice.clone() });
+    let conn = world.connect(alice.link, Standing::Member);
+    let reply = world.register(conn, &alice);
+    assert!(matches!(reply, Reply::Refused { code: Code::Outdated, detail: 7, .. }), "{reply:?}");
+}
+
+/// A09: two copies of one profile that took new keys at the same time would take turns for ever.
+#[test]
+fn a09_one_version_of_a_card_has_one_device() {
+    let mut world = World::new();
+    let alice = Person::new(1, "Alice");
+    world.join(&alice);
+    let (one, other) = (alice.with_link(7), alice.with_link(8));
+    world.join(&one);
+    assert_eq!(refused(&mut world, &other), Some(Code::Outdated));
+    world.join(&one);
+    world.join(&Person { version: 3, ..other });
 }
 
 #[test]

@@ -119,6 +119,9 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
         EventKind::Renewed { conversation: place, cause } => json!({
             "type": "hello", "renewed": conversation(place), "cause": cause,
         }),
+        EventKind::DeviceRenewed { cause } => json!({
+            "type": "hello", "device_renewed": true, "cause": cause,
+        }),
         EventKind::ChatOpened { who, suite } => json!({
             "type": "chat_response", "with": person(who), "accept": true, "suite": suite,
         }),

@@ -476,6 +476,9 @@ impl View {
                 };
                 self.say(format!("  {with} goes on with new keys ({cause}); nothing was lost"));
             }
+            EventKind::DeviceRenewed { cause } => self.say(format!(
+                "  this profile is a copy ({cause}): it has new keys and is let in anew; any other copy is told"
+            )),
             EventKind::Sent(sent) => self.sent(&sent),
             EventKind::History { messages, .. } => {
                 self.say(format!("History: {}", messages.len()));

@@ -185,6 +185,7 @@ fn events() -> Vec<EventKind> {
         EventKind::LobbyEntered { others: 1, open: false, resumed: false },
         EventKind::LobbyWaiting,
         EventKind::RelayRestarted,
+        EventKind::DeviceRenewed { cause: "old-copy" },
         EventKind::Came(unknown),
         EventKind::Went(who.clone()),
         EventKind::NoLongerMember(who.clone()),
