@@ -192,6 +192,8 @@ impl Oracle {
             // On a slow link one knocks again before the Welcome to the knock before has come.
             Trouble::BadNote("welcome") => false,
             Trouble::BadNote(_) => !self.renewals,
+            Trouble::Full { .. } => false,
+            Trouble::Misbehaved { .. } => true,
             Trouble::KeyChanged { .. } | Trouble::BadSignature { .. } => true,
         };
         if bad {

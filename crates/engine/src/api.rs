@@ -342,6 +342,14 @@ pub enum EventKind {
         /// Who else is in it.
         members: Vec<Person>,
     },
+    /// A member asks one to follow a list of members that none of the owners one knows has signed:
+    /// it counts after [`Command::Accept`]; meanwhile the room goes on as it is.
+    RoomDisputed {
+        /// Which.
+        room: Room,
+        /// Who asks.
+        by: Person,
+    },
     /// The members of a room changed.
     RoomChanged {
         /// Which.
@@ -578,6 +586,14 @@ pub enum Trouble {
         /// A short code that `docs/protocol.md` lists.
         cause: &'static str,
     },
+    /// The relay has no place for what is said; it waits, and is tried again.
+    #[error("the relay takes nothing more for {place} ({code}); what you write waits")]
+    Full {
+        /// Where, in words.
+        place: String,
+        /// What is full.
+        code: Code,
+    },
     /// An inbox entry is forged, damaged, or for other keys.
     #[error("a sealed note cannot be opened ({0})")]
     BadNote(&'static str),
@@ -592,6 +608,16 @@ pub enum Trouble {
     BadSignature {
         /// Whose, as claimed.
         name: String,
+    },
+    /// A member signed a change that it had no right to make, or made more than anybody needs.
+    #[error("{name} changed {place} as no member may ({cause}); it goes on without them for now")]
+    Misbehaved {
+        /// Who.
+        name: String,
+        /// Where, in words.
+        place: String,
+        /// A short code that `docs/protocol.md` lists.
+        cause: &'static str,
     },
     /// A gap or fork in somebody's messages.
     #[error("messages of {name} are missing or were changed on the way")]

@@ -245,6 +245,11 @@ impl Chats {
         self.chats.values().find(reads).map(|chat| chat.row.peer)
     }
 
+    /// Whether both have said yes to a chat with this one.
+    pub(crate) fn are_open(&self, peer: &ClientId) -> bool {
+        self.chats.get(peer).is_some_and(|chat| chat.row.state == State::Open)
+    }
+
     pub(crate) fn unsent(&self) -> usize {
         self.chats.values().map(|chat| chat.outbox.unsent()).sum()
     }

@@ -999,13 +999,15 @@ impl Hands<'_, '_> {
         }
     }
 
-    /// Who may bring one into a room unasked: whose key one knew before, from a chat, from what
-    /// they said, or from being in the lobby of one's own invite with them.
+    /// Who may bring one into a room unasked: who is in the lobby of one's own invite with one, in
+    /// another room, or in a chat that one said yes to. To have asked for something is not enough.
     fn has_met(&self, note: &Note) -> bool {
         let known = self.cx.core.people.contact(&note.from);
-        let shares = |lobby: &Lobby| lobby.shares(&note.from, &note.account);
-        known.is_some_and(|contact| contact.account == note.account)
-            || self.lobby.as_ref().is_some_and(shares)
+        let same = known.is_none_or(|contact| contact.account == note.account);
+        let lobby = |lobby: &Lobby| lobby.shares(&note.from, &note.account);
+        same && (self.lobby.as_ref().is_some_and(lobby)
+            || self.chats.are_open(&note.from)
+            || self.rooms.share(&note.from, &note.account))
     }
 
     fn package(&mut self, seq: u32, package: Option<KeyPackage>) {

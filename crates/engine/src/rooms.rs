@@ -1,7 +1,8 @@
 //! Rooms: conversations with a name and a roster. `orders` is what a person wants, `wishes` how
 //! members come and go, `enter` how one is brought into a session, `talk` what is said, `mend` what
-//! is done where a session cannot go on, `judge` what others may do.
+//! is done where a session cannot go on, `judge` what others may do, `conduct` how often.
 
+mod conduct;
 mod enter;
 mod judge;
 mod mend;
@@ -10,6 +11,7 @@ mod orders;
 mod talk;
 mod wishes;
 
+pub(crate) use conduct::MAX_RISE;
 pub use name::{RoomName, RoomNameError};
 
 use crate::api::{self, Conversation, Person, Sent};
@@ -21,6 +23,7 @@ use crate::outbox::{Outbox, Rows, Shown};
 use crate::roster::Roster;
 use crate::session::{Happened, Reading, Session};
 use crate::welcome::Entering;
+use conduct::Conduct;
 use mend::Mending;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
@@ -37,8 +40,14 @@ use wishes::{Plan, Wish};
 const MAX_ROOMS: usize = 512;
 /// Rooms one was brought into that one has not entered or accepted yet.
 const MAX_INVITED: usize = 64;
+/// The same by one account.
+const MAX_INVITED_BY: usize = 8;
 /// Tickets kept, a room: members may race to let one in.
-const MAX_TICKETS: usize = 8;
+const MAX_TICKETS: usize = 32;
+/// Of one sender: the newest, and one before that may be the one that counts.
+const MAX_TICKETS_BY: usize = 2;
+/// What the relay does not take now is sent again after so long: it is full, or the inbox is.
+const AGAIN_MS: u64 = 30_000;
 /// Members of a room; see the roster.
 const MAX_MEMBERS: usize = crate::roster::MAX_ROOM;
 
@@ -98,6 +107,10 @@ struct Brought {
     /// By the own clock.
     #[n(5)]
     time: u64,
+    /// It leads to a roster that nobody known is known to have had the right to sign: the person
+    /// was asked (false), and says that it counts (true).
+    #[n(6)]
+    vouched: Option<bool>,
 }
 
 /// What is stored of a room.
@@ -150,11 +163,16 @@ struct Room {
     tickets: BTreeMap<EntryId, Given>,
     /// By the first of the tickets.
     entering: Option<Entering>,
+    /// How many tickets in a row led nowhere yet.
+    turns: u32,
     mending: Option<Mending>,
     /// Of the command by which oneself leaves.
     part_tag: Option<u64>,
     /// Members without a leaf are looked for then.
     complete_at: Option<u64>,
+    /// What the relay did not take is sent again then.
+    again_at: Option<u64>,
+    conduct: Conduct,
 }
 
 impl Room {
@@ -188,9 +206,12 @@ impl Room {
             plan: None,
             tickets: BTreeMap::new(),
             entering: None,
+            turns: 0,
             mending: None,
             part_tag: None,
             complete_at: None,
+            again_at: None,
+            conduct: Conduct::default(),
         }
     }
 
@@ -244,6 +265,16 @@ impl Room {
         if self.heads.remove(member).is_some() {
             cx.delete(&head_name(&self.row.id, member));
         }
+    }
+
+    /// Whether this one is about to bring one in.
+    fn is_by(&self, who: &ClientId) -> bool {
+        self.row.by == Some(*who) || self.row.tickets.iter().any(|brought| brought.from == *who)
+    }
+
+    /// A list of members waits for the person's word.
+    fn is_disputed(&self) -> bool {
+        self.row.tickets.iter().any(|brought| brought.vouched == Some(false))
     }
 
     fn is_listed(&self) -> bool {
@@ -353,6 +384,12 @@ impl Rooms {
         self.rooms.values().find(reads).map(|room| room.row.id)
     }
 
+    /// Whether one is in a room with this account.
+    pub(crate) fn share(&self, who: &ClientId, account: &AccountKey) -> bool {
+        let open = self.rooms.values().filter(|room| room.row.state == State::Open);
+        open.filter_map(|room| room.row.roster.as_ref()).any(|roster| roster.lists(who, account))
+    }
+
     pub(crate) fn unsent(&self) -> usize {
         self.rooms.values().map(|room| room.outbox.unsent()).sum()
     }
@@ -384,7 +421,8 @@ impl Rooms {
     pub(crate) fn unlink(&mut self, cx: &mut Cx<'_>) {
         for room in self.rooms.values_mut() {
             wishes::unlink(cx, room);
-            (room.receipt_at, room.entering, room.complete_at) = (None, None, None);
+            (room.receipt_at, room.entering) = (None, None);
+            (room.complete_at, room.again_at) = (None, None);
             if let Some(session) = &mut room.session {
                 session.unlink();
             }
@@ -504,11 +542,19 @@ impl Rooms {
         match (ask, code) {
             // A log that is there already is one's own from before the link broke.
             (RoomAsk::SessionCreate, Code::Exists) => mend::on_log_created(cx, room),
-            (RoomAsk::SessionCreate, _) => mend::on_log_refused(cx, room),
+            (RoomAsk::SessionCreate, _) => {
+                mend::on_log_refused(cx, room);
+                again(cx, room);
+            }
             (RoomAsk::WelcomeCreate(welcome) | RoomAsk::WelcomeStore(welcome), code) => {
                 wishes::on_welcome_refused(cx, room, &welcome, code);
             }
+            (RoomAsk::Ticket(_), code) if passes(code) => again(cx, room),
             (RoomAsk::Ticket(id), _) => wishes::given(cx, room, &id),
+            (RoomAsk::WelcomeSubscribe(_), code) if passes(code) => {
+                room.entering = None;
+                again(cx, room);
+            }
             (RoomAsk::WelcomeSubscribe(welcome), _) => enter::drop_ticket(cx, room, &welcome),
             (RoomAsk::JoinSubscribe(welcome), code) => {
                 enter::on_join_refused(cx, room, &welcome, code);
@@ -523,6 +569,7 @@ impl Rooms {
     /// What time brings.
     pub(crate) fn tick(&mut self, cx: &mut Cx<'_>) {
         for room in self.rooms.values_mut() {
+            try_again(cx, room);
             mend::tick(cx, room);
             enter::tick(cx, room);
             talk::tick(cx, room);
@@ -563,6 +610,38 @@ impl Rooms {
             self.forget(cx, id);
         }
     }
+}
+
+/// Whether the relay may take later what it does not take now.
+fn passes(code: Code) -> bool {
+    matches!(
+        code,
+        Code::RateLimited
+            | Code::StoreFailed
+            | Code::InboxFull
+            | Code::LogFull
+            | Code::MemberFull
+            | Code::RelayFull
+            | Code::TooManySubscriptions
+    )
+}
+
+fn again(cx: &mut Cx<'_>, room: &mut Room) {
+    let at = *room.again_at.get_or_insert(cx.now.after(AGAIN_MS));
+    cx.wake_at(at);
+}
+
+fn try_again(cx: &mut Cx<'_>, room: &mut Room) {
+    match room.again_at {
+        Some(at) if at > cx.now.mono_ms => return cx.wake_at(at),
+        Some(_) => room.again_at = None,
+        None => return,
+    }
+    if room.row.unmade && room.row.state == State::Open {
+        create_log(cx, room);
+    }
+    wishes::give_again(cx, room);
+    enter::next_ticket(cx, room);
 }
 
 /// Makes the log of the session there is.

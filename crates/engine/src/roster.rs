@@ -1,6 +1,6 @@
 //! The roster: who belongs to a conversation, numbered and signed, carried in the group context.
 
-use crate::rooms::RoomName;
+use crate::rooms::{MAX_RISE, RoomName};
 use minicbor::{Decode, Encode};
 use std::collections::BTreeSet;
 use undertone_wire::account::{AccountKey, AccountSecret, Signature};
@@ -198,7 +198,8 @@ impl Roster {
             Some(Role::Member) => self.only_adds_to(old),
             None => false,
         };
-        same && allowed && self.version > old.version && self.is_of_room()
+        let rises = self.version > old.version && self.version - old.version <= MAX_RISE;
+        same && allowed && rises && self.is_of_room()
     }
 
     fn only_adds_to(&self, old: &Self) -> bool {

@@ -137,11 +137,15 @@ pub(crate) enum Happened {
     Removed { roster: Option<Vec<u8>> },
     /// The session cannot go on.
     Broken(&'static str),
+    /// The same, by a commit that this member signed and was not allowed to make.
+    Void { by: Option<LeafIdentity>, cause: &'static str },
     /// The relay does not have this log any more, or less of it than it had.
     Lost(&'static str),
     /// This device has written what this profile knows nothing of: the profile is an old copy, or
     /// another copy is in use. Nothing was sent.
     Cloned,
+    /// The relay has no place for what is said now; it waits.
+    Full(Code),
     /// The relay refuses this content for good.
     Refused(Draft, Code),
 }
@@ -171,6 +175,10 @@ pub(crate) struct Session {
     pub(crate) held: bool,
     /// The relay was told that entries up to here are not needed.
     trimmed: u64,
+    /// What the relay had no place for is sent again then.
+    again_at: Option<u64>,
+    /// The person knows that the relay has no place.
+    told_full: bool,
 }
 
 impl std::fmt::Debug for Session {
@@ -258,6 +266,8 @@ impl Session {
             accepted_previous: row.accepted_previous,
             held: false,
             trimmed: 0,
+            again_at: None,
+            told_full: false,
         })
     }
 
@@ -350,6 +360,8 @@ impl Session {
 
 /// How long the relay gets before the same bytes are sent again.
 const RETRY_MS: u64 = 1_000;
+/// The same where it has no place left: entries expire by the day, operators act by the hour.
+const RETRY_FULL_MS: u64 = 30_000;
 
 fn row_name(log: &LogId) -> Vec<u8> {
     [b"session/".as_slice(), &log.0].concat()

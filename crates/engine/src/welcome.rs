@@ -12,8 +12,15 @@ use undertone_wire::frame::{Append, Entry, EntryKind, LogTerms, Request, Start};
 use undertone_wire::ids::{LogId, Token};
 use zeroize::Zeroizing;
 
-/// How often the session's log is asked whether the commit is there.
+/// After so long the session's log is asked whether the commit is there, then after twice as long.
 const JOIN_AGAIN_MS: u64 = 150;
+/// Doublings: at most 38 s, where whoever let one in died before the commit.
+const MAX_DOUBLINGS: u32 = 8;
+
+/// How long to wait after having asked so often.
+pub(crate) fn again_after(asked: u32) -> u64 {
+    JOIN_AGAIN_MS << asked.min(MAX_DOUBLINGS)
+}
 
 /// Where a Welcome is.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -71,6 +78,7 @@ pub(crate) struct Entering {
     /// The Welcome, and the token of the epoch that it leads to.
     tried: Option<(Zeroizing<Vec<u8>>, Token)>,
     ask_at: Option<u64>,
+    waits: u32,
 }
 
 impl Entering {
@@ -78,7 +86,7 @@ impl Entering {
     pub(crate) fn begin(cx: &mut Cx<'_>, place: Place, ask: Ask) -> Self {
         let (log, token) = (place.log, place.token.clone());
         cx.ask(ask, |seq| Request::Subscribe { seq, log, token, from: Start::Oldest });
-        Self { place, tried: None, ask_at: None }
+        Self { place, tried: None, ask_at: None, waits: 0 }
     }
 
     /// Whether it is by this Welcome.
@@ -135,7 +143,8 @@ impl Entering {
 
     /// The commit is not there yet: asks again in a moment.
     pub(crate) fn wait(&mut self, cx: &mut Cx<'_>) {
-        let at = cx.now.after(JOIN_AGAIN_MS);
+        let at = cx.now.after(again_after(self.waits));
+        self.waits = self.waits.saturating_add(1);
         self.ask_at = Some(at);
         cx.wake_at(at);
     }

@@ -129,6 +129,8 @@ impl Report {
             Trouble::BadSignature { .. } => {
                 "it was dropped; compare fingerprints (/whoami) another way before you go on"
             }
+            Trouble::Full { .. } => "nothing to do but wait; tell the operator",
+            Trouble::Misbehaved { .. } => "an owner can take them out: /remove NAME",
             Trouble::Gap { .. } => "ask them to say it again; the relay may have dropped it",
             Trouble::SessionLost { .. } => "nothing to do: it goes on in the new session",
         };

@@ -47,6 +47,18 @@ pub type Disk = BTreeMap<(u8, [u8; 32]), Vec<u8>>;
 /// Looks at what a client is about to get; false: it gets nothing.
 pub type Tamper = Box<dyn FnMut(usize, &mut Reply) -> bool>;
 
+/// Looks at what a client sends, and may change it.
+pub type Meddle = Box<dyn FnMut(usize, &mut Request) -> Way>;
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Way {
+    /// The relay gets it.
+    Passes,
+    /// It does not, and this is its answer.
+    Answered(Box<Reply>),
+}
+
 pub struct World {
     relay: Relay,
     stores: Stores,
@@ -66,6 +78,9 @@ pub struct World {
     pub uses: Uses,
     /// Engines overlook that they are old copies, and a repeat is only counted.
     pub careless: bool,
+    /// Changes or answers what the clients send: a member that does not keep to the rules, or a
+    /// relay that refuses.
+    pub meddle: Option<Meddle>,
 }
 
 pub struct Client {
@@ -108,6 +123,7 @@ impl World {
             tamper: None,
             uses: Uses::default(),
             careless: false,
+            meddle: None,
         }
     }
 
@@ -288,6 +304,33 @@ impl World {
         self.input(at, EngineInput::Renew);
     }
 
+    /// Changes stored rows whose names begin so, as somebody can who has the profile and its key;
+    /// the client is started from them, and is not connected.
+    pub fn rewrite(&mut self, at: usize, prefix: &[u8], mut change: impl FnMut(&mut Vec<u8>)) {
+        self.disconnect(at);
+        let step = StepKey::new(bytes(&mut self.rng));
+        let client = &mut self.clients[at];
+        let mut writes = Vec::new();
+        for ((table, key), sealed) in &client.rows {
+            if *table != Table::State as u8 {
+                continue;
+            }
+            let (name, value) = client.seal.open(key, sealed).unwrap();
+            if name.starts_with(prefix) {
+                let mut value = value.to_vec();
+                change(&mut value);
+                writes.push(client.seal.seal(Table::State, &name, Some(&value), &step));
+            }
+        }
+        client.commit(writes);
+        self.reload(at);
+    }
+
+    /// Sends what its engine did not say, over a client's own connection.
+    pub fn send(&mut self, at: usize, request: &Request) {
+        self.clients[at].to_relay.push_back(codec::encode(request));
+    }
+
     pub fn command(&mut self, at: usize, command: Command) -> u64 {
         let tag = self.clients[at].next_tag;
         self.clients[at].next_tag += 1;
@@ -454,7 +497,15 @@ impl World {
     fn carry_up(&mut self, at: usize) {
         let bytes = self.clients[at].to_relay.pop_front().unwrap();
         let Some(conn) = self.clients[at].conn else { return };
-        let request: Request = codec::decode(&bytes).expect("engines send only valid frames");
+        let mut request: Request = codec::decode(&bytes).expect("engines send only valid frames");
+        if let Some(mut meddle) = self.meddle.take() {
+            let way = meddle(at, &mut request);
+            self.meddle = Some(meddle);
+            if let Way::Answered(reply) = way {
+                self.clients[at].from_relay.push_back(codec::encode(&*reply));
+                return;
+            }
+        }
         self.tell_brain(Input::Frame { conn, request });
     }
 

@@ -111,7 +111,9 @@ pub(super) fn follow(cx: &mut Cx<'_>, chat: &mut Chat, happened: Happened) {
         Happened::Said { by, content } => said(cx, chat, &by, &content),
         Happened::Settled(draft, head) => settled(cx, chat, &draft, head),
         Happened::Ended => ended(cx, chat),
-        Happened::Lost(cause) | Happened::Broken(cause) => mend::lost(cx, chat, cause),
+        Happened::Lost(cause) | Happened::Broken(cause) | Happened::Void { cause, .. } => {
+            mend::lost(cx, chat, cause);
+        }
         Happened::Cloned if cx.notice_copy("old-copy") => {}
         Happened::Cloned => mend::lost(cx, chat, "old-copy"),
         Happened::Removed { .. } => mend::lost(cx, chat, "removed"),
@@ -125,6 +127,7 @@ pub(super) fn follow(cx: &mut Cx<'_>, chat: &mut Chat, happened: Happened) {
             let place = place(chat);
             cx.trouble(Trouble::Unreadable { place, cause });
         }
+        Happened::Full(code) => cx.trouble(Trouble::Full { place: place(chat), code }),
         Happened::Gap(_) => {
             let name = chat.row.name.as_str().to_owned();
             cx.trouble(Trouble::Gap { name });

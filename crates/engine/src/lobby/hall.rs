@@ -237,7 +237,8 @@ impl Lobby {
                 let name = person.map_or_else(|| author.to_string(), |p| p.name.as_str().into());
                 cx.trouble(Trouble::Gap { name });
             }
-            Happened::Broken(cause) => self.broken(cx, cause),
+            Happened::Full(code) => cx.trouble(Trouble::Full { place: PLACE.to_owned(), code }),
+            Happened::Broken(cause) | Happened::Void { cause, .. } => self.broken(cx, cause),
             Happened::Removed { .. } => self.broken(cx, "removed"),
             Happened::Cloned if cx.notice_copy("old-copy") => {}
             Happened::Cloned => self.broken(cx, "old-copy"),

@@ -1,14 +1,15 @@
 //! Being brought into a session: a ticket, a Welcome, and the session once its log has the commit.
 
 use super::{
-    Brought, MAX_INVITED, MAX_TICKETS, Room, RoomAsk, Rooms, State, judge, mend, talk, wishes,
+    Brought, MAX_INVITED, MAX_INVITED_BY, MAX_TICKETS, MAX_TICKETS_BY, Room, RoomAsk, Rooms, State,
+    conduct, judge, mend, talk, wishes,
 };
 use crate::api::{EventKind, Person, Trouble};
 use crate::content::Head;
 use crate::core::{Ask, Cx};
 use crate::notes::{Note, RoomTicket};
 use crate::session::{Session, leaves};
-use crate::welcome::Entering;
+use crate::welcome::{self, Entering};
 use std::cmp::Reverse;
 use undertone_wire::frame::{Code, Entry, Request, WriterMark};
 use undertone_wire::ids::{ClientId, Hash, Incarnation, LogId, RoomId};
@@ -27,7 +28,8 @@ impl Rooms {
     ) {
         let id = ticket.room;
         let me = cx.core.identity.client_id;
-        if note.from == me || !cx.meet(note.from, &note.name, &note.account) {
+        // Who is not known does not become so by asking.
+        if note.from == me || (met && !cx.meet(note.from, &note.name, &note.account)) {
             return;
         }
         let known = match self.rooms.get(&id).map(|room| room.row.state) {
@@ -36,10 +38,8 @@ impl Rooms {
             Some(State::Over) => false,
             Some(State::Entering) | None => met,
         };
-        let waiting = [State::Entering, State::Invited];
-        let waiting = self.rooms.values().filter(|room| waiting.contains(&room.row.state)).count();
         if !self.rooms.contains_key(&id) {
-            if waiting >= MAX_INVITED || !self.make_place(cx) {
+            if self.is_asked_too_often(&note.from) || !self.make_place(cx) {
                 return;
             }
             self.rooms.insert(id, Room::new(id, State::Entering));
@@ -53,6 +53,13 @@ impl Rooms {
         take(cx, room, note, ticket, known);
     }
 
+    fn is_asked_too_often(&self, by: &ClientId) -> bool {
+        let waiting = [State::Entering, State::Invited];
+        let waiting = || self.rooms.values().filter(|room| waiting.contains(&room.row.state));
+        let theirs = waiting().filter(|room| room.is_by(by)).count();
+        waiting().count() >= MAX_INVITED || theirs >= MAX_INVITED_BY
+    }
+
     /// A ticket for a room that one is in: it counts where its session does.
     fn on_other_session(&mut self, cx: &mut Cx<'_>, note: &Note, ticket: &RoomTicket) {
         let Some(room) = self.rooms.get_mut(&ticket.room) else { return };
@@ -61,15 +68,9 @@ impl Rooms {
         if !roster.lists(&note.from, &note.account) {
             return mend::tell_roster(cx, room, note.from);
         }
-        let theirs = (ticket.version, ticket.number, Reverse(ticket.log));
-        let own = room.session.as_ref().map(|s| (roster.version, s.number, Reverse(s.log)));
-        let newer = match own {
-            Some(own) => theirs > own,
-            None => (ticket.version, ticket.number) >= (roster.version, room.row.number),
-        };
-        if newer {
+        if counts(room, ticket) {
             take(cx, room, note, ticket, true);
-        } else if own.is_some_and(|own| own.2 != theirs.2) {
+        } else if room.session.as_ref().is_some_and(|session| session.log != ticket.log) {
             // They know less than one knows oneself, and are brought here.
             mend::bring_here(cx, room, note.from);
         }
@@ -101,18 +102,61 @@ impl Rooms {
             cx.trouble(Trouble::BadNote("welcome"));
             return next_ticket(cx, room);
         };
+        let unasked = room.mending.is_none() && room.row.state == State::Open;
+        if unasked && room.conduct.moved(cx.now.mono_ms, brought.from) {
+            cx.send(Request::Unsubscribe { log: session.log });
+            // Its keys go with the ticket: the Welcome opens once.
+            session.delete(cx);
+            return talk::floods(cx, room, (brought.from, &brought.name));
+        }
         adopt(cx, room, &brought, session, at);
+        drop_older(room);
         room.row.twin = room.name().is_some_and(|name| names.iter().any(|n| n.looks_like(name)));
         room.store(cx);
         tell(cx, room, &brought);
         mend::complete_soon(cx, room);
         wishes::release(cx, room);
+        // One that leads further may have come meanwhile.
+        next_ticket(cx, room);
     }
+}
+
+/// Whether a ticket leads to a session that counts more than the one there is.
+fn counts(room: &Room, ticket: &RoomTicket) -> bool {
+    let Some(roster) = &room.row.roster else { return true };
+    let theirs = (ticket.version, ticket.number, Reverse(ticket.log));
+    match &room.session {
+        Some(own) => theirs > (roster.version, own.number, Reverse(own.log)),
+        None => (ticket.version, ticket.number) >= (roster.version, room.row.number),
+    }
+}
+
+/// One is in a session: tickets that lead to others, or to the same one, lead nowhere.
+fn drop_older(room: &mut Room) {
+    let tickets = std::mem::take(&mut room.row.tickets);
+    room.row.tickets = tickets.into_iter().filter(|other| counts(room, &other.ticket)).collect();
+}
+
+/// Numbers rise by steps: a jump to the end would leave none for the next session.
+fn is_near(room: &Room, ticket: &RoomTicket) -> bool {
+    let version = room.row.roster.as_ref().map_or(0, |roster| roster.version);
+    ticket.number <= room.row.number.saturating_add(conduct::MAX_RISE)
+        && ticket.version <= version.saturating_add(conduct::MAX_RISE)
 }
 
 fn take(cx: &mut Cx<'_>, room: &mut Room, note: &Note, ticket: &RoomTicket, known: bool) {
     let again = room.row.tickets.iter().any(|other| other.ticket == *ticket);
-    if again || room.row.tickets.len() >= MAX_TICKETS {
+    if again || !is_near(room, ticket) {
+        return;
+    }
+    let by_them = |other: &Brought| other.from == note.from;
+    if room.row.tickets.iter().filter(|other| by_them(other)).count() >= MAX_TICKETS_BY
+        && let Some(at) = room.row.tickets.iter().position(by_them)
+    {
+        let older = room.row.tickets.remove(at).ticket.welcome.log;
+        room.entering.take_if(|entering| entering.reads(&older));
+    }
+    if room.row.tickets.len() >= MAX_TICKETS {
         return;
     }
     room.row.tickets.push(Brought {
@@ -122,22 +166,43 @@ fn take(cx: &mut Cx<'_>, room: &mut Room, note: &Note, ticket: &RoomTicket, know
         name: note.name.clone(),
         known,
         time: cx.now.wall_ms,
+        vouched: None,
     });
+    // What counts most is tried next.
+    let next = usize::from(room.entering.is_some());
+    if let Some(others) = room.row.tickets.get_mut(next..) {
+        others.sort_by_key(|b| Reverse((b.ticket.version, b.ticket.number)));
+    }
+    room.turns = 0;
     room.store(cx);
     next_ticket(cx, room);
 }
 
-/// Reads the Welcome of the first ticket.
+/// Reads the Welcome of the first ticket that one may follow now, which becomes the first.
 pub(super) fn next_ticket(cx: &mut Cx<'_>, room: &mut Room) {
     let now = cx.now.wall_ms;
     room.row.tickets.retain(|brought| now.saturating_sub(brought.time) < TICKET_MS);
     if room.entering.is_some() || !cx.core.registered {
         return;
     }
+    let now = cx.now.mono_ms;
+    let later = |brought: &Brought| room.conduct.followed_at(now, &brought.from);
+    let open = |brought: &&Brought| brought.vouched != Some(false);
+    let Some(next) = room.row.tickets.iter().position(|b| open(&b) && later(b).is_none()) else {
+        let at = room.row.tickets.iter().filter(open).filter_map(later).min();
+        return at.into_iter().for_each(|at| put_off(cx, room, at));
+    };
+    room.row.tickets.rotate_left(next);
     let Some(first) = room.row.tickets.first() else { return };
     let place = first.ticket.welcome.clone();
     let why = Ask::Room(room.row.id, RoomAsk::WelcomeSubscribe(place.log));
     room.entering = Some(Entering::begin(cx, place, why));
+}
+
+/// Looks at the tickets again then.
+fn put_off(cx: &mut Cx<'_>, room: &mut Room, at: u64) {
+    room.again_at = Some(room.again_at.map_or(at, |before| before.min(at)));
+    cx.wake_at(at);
 }
 
 pub(super) fn on_welcome(cx: &mut Cx<'_>, room: &mut Room, entry: &Entry) {
@@ -149,15 +214,52 @@ pub(super) fn on_welcome(cx: &mut Cx<'_>, room: &mut Room, entry: &Entry) {
     }
     let ticket = &brought.ticket;
     let from = (brought.from, brought.account);
-    let check = |cx: &Cx<'_>, group: &crate::mls::Group| judge::check(cx, group, ticket, from);
+    let known = room.row.roster.as_ref().filter(|_| brought.vouched != Some(true));
+    let known = known.filter(|_| room.row.state == State::Open);
+    let check =
+        |cx: &Cx<'_>, group: &crate::mls::Group| judge::check(cx, group, ticket, from, known);
     match entering.try_welcome(cx, entry, None, (ticket.log, ticket.number), check) {
         Ok(()) => ask_for_session(cx, room),
+        Err(judge::UNPROVEN) => dispute(cx, room),
         Err(cause) => {
             cx.trouble(Trouble::BadNote(cause));
             let welcome = ticket.welcome.log;
             drop_ticket(cx, room, &welcome);
         }
     }
+}
+
+/// The ticket leads to a roster that none of those who are known to have had the right to has
+/// signed. The room goes on as it is, until the person says that it counts.
+fn dispute(cx: &mut Cx<'_>, room: &mut Room) {
+    room.entering = None;
+    let Some(brought) = room.row.tickets.first_mut() else { return };
+    brought.vouched = Some(false);
+    let (from, name) = (brought.from, brought.name.clone());
+    // Whoever asks too often is not heard: the ticket stays unanswered.
+    if room.conduct.moved(cx.now.mono_ms, from) {
+        room.store(cx);
+        return next_ticket(cx, room);
+    }
+    let by = cx.person(&from, &name);
+    let line = room.line(cx);
+    cx.news(EventKind::RoomDisputed { room: line, by });
+    room.store(cx);
+    next_ticket(cx, room);
+}
+
+/// The person answers it.
+pub(super) fn settle_dispute(cx: &mut Cx<'_>, room: &mut Room, counts: bool) {
+    if counts {
+        for brought in room.row.tickets.iter_mut().filter(|b| b.vouched.is_some()) {
+            brought.vouched = Some(true);
+        }
+        room.entering = None;
+    } else {
+        room.row.tickets.retain(|brought| brought.vouched.is_none());
+    }
+    room.store(cx);
+    next_ticket(cx, room);
 }
 
 fn ask_for_session(cx: &mut Cx<'_>, room: &mut Room) {
@@ -175,12 +277,15 @@ pub(super) fn on_join_refused(cx: &mut Cx<'_>, room: &mut Room, welcome: &LogId,
         return;
     };
     match code {
+        code if super::passes(code) => entering.wait(cx),
         Code::TokenUnknown if room.row.tickets.len() == 1 => entering.wait(cx),
         Code::TokenUnknown => {
-            // It may still come: the others are tried first.
+            // It may still come: the others are tried first, and in later rounds less often.
             room.row.tickets.rotate_left(1);
             room.entering = None;
-            next_ticket(cx, room);
+            room.turns = room.turns.saturating_add(1);
+            let rounds = room.turns / u32::try_from(room.row.tickets.len()).unwrap_or(u32::MAX);
+            put_off(cx, room, cx.now.after(welcome::again_after(rounds)));
         }
         _ => drop_ticket(cx, room, welcome),
     }
@@ -209,7 +314,6 @@ fn adopt(
     let Some(roster) = judge::roster_of(&session.group) else { return };
     room.outbox.reopen(cx);
     let old = room.row.roster.replace(roster.clone());
-    let proven = old.as_ref().is_none_or(|old| *old == roster || roster.is_allowed_after(old));
     if let Some(old) = &old {
         talk::keep_from_strangers(cx, room, old, &roster);
     }
@@ -218,15 +322,12 @@ fn adopt(
     // Nothing can disagree with a session that starts here.
     let _ = session.on_subscribed(cx, incarnation, after, writer);
     session.refill(room.outbox.waiting());
-    for (_, leaf) in leaves(&session.group) {
-        cx.meet(leaf.client_id, &leaf.name, &leaf.account);
-    }
     let ticket = &brought.ticket;
     (room.row.number, room.row.log) = (room.row.number.max(ticket.number), Some(ticket.log));
     (room.row.unmade, room.row.by) = (false, Some(brought.from));
     room.row.state = match room.row.state {
-        State::Open if proven => State::Open,
-        State::Entering if proven && brought.known => State::Open,
+        State::Open => State::Open,
+        State::Entering if brought.known => State::Open,
         _ => State::Invited,
     };
     if room.row.state == State::Invited {
@@ -236,7 +337,15 @@ fn adopt(
     }
     room.session = Some(session);
     if room.row.state == State::Open {
+        meet_members(cx, room);
         behind.into_iter().for_each(|id| mend::bring_here(cx, room, id));
+    }
+}
+
+/// Who is in a room with one is known from then on; where the person has not answered it is not.
+fn meet_members(cx: &mut Cx<'_>, room: &Room) {
+    for (_, leaf) in room.session.iter().flat_map(|session| leaves(&session.group)) {
+        cx.meet(leaf.client_id, &leaf.name, &leaf.account);
     }
 }
 
@@ -266,6 +375,7 @@ fn tell(cx: &mut Cx<'_>, room: &mut Room, brought: &Brought) {
 pub(super) fn accept(cx: &mut Cx<'_>, room: &mut Room) {
     room.row.state = State::Open;
     room.store(cx);
+    meet_members(cx, room);
     let by: Option<Person> = room.row.by.and_then(|by| room.person(cx, &by));
     let (line, members) = (room.line(cx), room.others(cx));
     cx.event(EventKind::RoomEntered { room: line, by, members });

@@ -70,13 +70,18 @@ fn all_listed<'a>(
     Ok(())
 }
 
+/// Nobody who had the right to, as far as one knows, has signed the roster.
+pub(super) const UNPROVEN: &str = "unproven";
+
 /// A Welcome must lead into the room of its ticket, under the ticket's roster, among members of it
-/// who are who they say; its sender and oneself are among them.
+/// who are who they say; its sender and oneself are among them. `known`: the roster it must be
+/// provable from.
 pub(super) fn check(
     cx: &Cx<'_>,
     group: &Group,
     ticket: &RoomTicket,
     from: (ClientId, AccountKey),
+    known: Option<&Roster>,
 ) -> Result<(), &'static str> {
     let roster = group.roster().ok().and_then(Roster::verify).ok_or("roster")?;
     if roster.conversation.0 != ticket.room.0 || roster.hash() != ticket.roster {
@@ -93,7 +98,11 @@ pub(super) fn check(
     let there = |(id, account): (ClientId, AccountKey)| {
         leaves.iter().any(|leaf| leaf.client_id == id && leaf.account == account)
     };
-    if there(me) && there(from) { Ok(()) } else { Err("not-in-it") }
+    if !there(me) || !there(from) {
+        return Err("not-in-it");
+    }
+    let proven = known.is_none_or(|old| *old == roster || roster.is_allowed_after(old));
+    if proven { Ok(()) } else { Err(UNPROVEN) }
 }
 
 #[cfg(test)]

@@ -41,15 +41,22 @@ pub(super) struct Mending {
     kind: Kind,
     /// By running time; none: not before something happens.
     at: Option<u64>,
+    /// Not before then, by running time.
+    not_before: u64,
 }
 
 impl Mending {
     pub(super) fn readd(cause: &'static str) -> Self {
-        Self { cause, kind: Kind::Readd { rounds: 0, package: Vec::new() }, at: None }
+        Self {
+            cause,
+            kind: Kind::Readd { rounds: 0, package: Vec::new() },
+            at: None,
+            not_before: 0,
+        }
     }
 
     pub(super) fn reset(cause: &'static str) -> Self {
-        Self { cause, kind: Kind::Reset, at: None }
+        Self { cause, kind: Kind::Reset, at: None, not_before: 0 }
     }
 
     /// Which of the two a broken session needs: what every member judges alike is void for all.
@@ -59,6 +66,15 @@ impl Mending {
             | "own-commit-lost" | "other-epoch" => Self::readd(cause),
             _ => Self::reset(cause),
         }
+    }
+
+    /// A session that somebody has frozen: the more often, the later the next one.
+    pub(super) fn of_frozen(cx: &Cx<'_>, room: &mut Room, cause: &'static str) -> Self {
+        let mut mending = Self::of(cause);
+        if mending.kind == Kind::Reset {
+            mending.not_before = cx.now.after(room.conduct.frozen(cx.now.mono_ms));
+        }
+        mending
     }
 
     pub(super) fn cause(&self) -> &'static str {
@@ -90,7 +106,7 @@ pub(super) fn resume(cx: &mut Cx<'_>, room: &mut Room) {
         Kind::Readd { .. } => SETTLE_MS,
         Kind::Reset => SETTLE_MS + NEXT_IN_LINE_MS * place,
     };
-    let at = cx.now.after(wait);
+    let at = cx.now.after(wait).max(mending.not_before);
     mending.at = Some(at);
     cx.wake_at(at);
 }
@@ -195,6 +211,9 @@ pub(super) fn on_stranger(cx: &mut Cx<'_>, room: &mut Room, who: ClientId, card:
 
 /// A member that is behind is brought into this session.
 pub(super) fn bring_here(cx: &mut Cx<'_>, room: &mut Room, who: ClientId) {
+    if !room.conduct.may_come_in(cx.now.mono_ms, &who) {
+        return;
+    }
     let after = SETTLE_MS * wishes::place_in_line(cx, room, &who);
     wishes::bring_in(cx, room, who, wishes::What::Readd { forced: true }, after);
     cx.wake_at(cx.now.after(after));
@@ -279,7 +298,12 @@ fn complete(cx: &mut Cx<'_>, room: &mut Room) {
     if !super::at_head(room) || room.row.state != State::Open {
         return;
     }
-    let missing = missing(cx, room);
+    let (missing, barred) = (missing(cx, room), room.conduct.barred_until(cx.now.mono_ms));
+    if let Some(at) = barred {
+        // Whoever is left out is brought in again then.
+        room.complete_at = Some(at);
+        cx.wake_at(at);
+    }
     for (id, after) in &missing {
         wishes::bring_in(cx, room, *id, wishes::What::Readd { forced: false }, *after);
     }
@@ -299,7 +323,7 @@ fn missing(cx: &Cx<'_>, room: &Room) -> Vec<(ClientId, u64)> {
     let leaves = leaves(&session.group);
     let lines = roster.members.iter().map(|line| line.client_id);
     lines
-        .filter(|id| cx.core.people.is_online(id))
+        .filter(|id| cx.core.people.is_online(id) && !room.conduct.is_barred(cx.now.mono_ms, id))
         .filter(|id| !leaves.iter().any(|(_, leaf)| leaf.client_id == *id))
         .map(|id| (id, SETTLE_MS * wishes::place_in_line(cx, room, &id)))
         .collect()
@@ -319,7 +343,9 @@ fn open_next(cx: &mut Cx<'_>, room: &mut Room) {
     talk::renewed(cx, room, cause);
     let me = cx.core.identity.client_id;
     let lines = room.row.roster.iter().flat_map(|roster| roster.members.iter());
-    let others: Vec<_> = lines.map(|line| line.client_id).filter(|id| *id != me).collect();
+    let now = cx.now.mono_ms;
+    let others = lines.map(|line| line.client_id).filter(|id| *id != me);
+    let others: Vec<_> = others.filter(|id| !room.conduct.is_barred(now, id)).collect();
     for id in others {
         wishes::bring_in(cx, room, id, wishes::What::Readd { forced: false }, 0);
     }
@@ -328,7 +354,9 @@ fn open_next(cx: &mut Cx<'_>, room: &mut Room) {
 
 /// Makes a session of the newest roster, with oneself alone in it; its log is not made yet.
 pub(super) fn open(cx: &mut Cx<'_>, room: &mut Room) -> Result<(), &'static str> {
-    let number = room.row.number.saturating_add(1);
+    // Above what others are known to have opened, too, though one does not follow them.
+    let offered = room.row.tickets.iter().map(|brought| brought.ticket.number).max();
+    let number = room.row.number.max(offered.unwrap_or(0)).saturating_add(1);
     let session = make_session(cx, room, number).map_err(|_| "no-group")?;
     session.store(cx);
     (room.row.number, room.row.log, room.row.unmade) = (number, Some(session.log), true);

@@ -202,7 +202,7 @@ impl Rooms {
 
     /// Which invitation is meant; none: the only one.
     pub(crate) fn invitation(&self, who: Option<&Who>) -> Option<RoomId> {
-        let invited = |room: &&Room| room.row.state == State::Invited;
+        let invited = |room: &&Room| room.row.state == State::Invited || room.is_disputed();
         match who {
             Some(who) => {
                 let id = self.find(who).ok()?;
@@ -217,14 +217,19 @@ impl Rooms {
     }
 
     pub(crate) fn accept(&mut self, cx: &mut Cx<'_>, id: &RoomId) {
-        if let Some(room) = self.rooms.get_mut(id) {
-            enter::accept(cx, room);
+        match self.rooms.get_mut(id) {
+            Some(room) if room.is_disputed() => enter::settle_dispute(cx, room, true),
+            Some(room) => enter::accept(cx, room),
+            None => {}
         }
     }
 
     /// Who declines is in the session by then, and asks to be taken out.
     pub(crate) fn decline(&mut self, cx: &mut Cx<'_>, id: &RoomId) {
-        if let Some(room) = self.rooms.get_mut(id) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        if room.is_disputed() {
+            enter::settle_dispute(cx, room, false);
+        } else {
             (room.row.state, room.row.parting) = (State::Open, true);
             room.store(cx);
             enter::start(cx, room);

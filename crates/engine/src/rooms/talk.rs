@@ -7,8 +7,9 @@ use crate::core::Cx;
 use crate::identity::LeafIdentity;
 use crate::outbox::tell_not_sent;
 use crate::roster::Roster;
-use crate::session::{Draft, Happened};
+use crate::session::{Draft, Happened, Reading, leaves};
 use undertone_wire::ids::{ClientId, Hash};
+use undertone_wire::name::Name;
 
 /// A receipt waits this long for each member, for a text of one's own or for more to be received:
 /// a room of 64 makes no more receipts a second than one of two.
@@ -17,8 +18,8 @@ const RECEIPT_MS: u64 = 100;
 pub(super) fn follow(cx: &mut Cx<'_>, room: &mut Room, happened: Happened) {
     match happened {
         Happened::Said { by, content } => said(cx, room, &by, &content),
-        Happened::Committed { by, added, removed, .. } => {
-            committed(cx, room, &by, &added, &removed);
+        Happened::Committed { by, added, removed, back } => {
+            committed(cx, room, &by, &added, &removed, back);
         }
         Happened::Settled(draft, head) => settled(cx, room, &draft, head),
         Happened::Removed { roster } => removed(cx, room, roster.as_deref()),
@@ -33,6 +34,7 @@ pub(super) fn follow(cx: &mut Cx<'_>, room: &mut Room, happened: Happened) {
             }
             cx.trouble(Trouble::Unreadable { place: place(room), cause });
         }
+        Happened::Full(code) => cx.trouble(Trouble::Full { place: place(room), code }),
         Happened::Gap(author) => {
             let person = room.person(cx, &author);
             let name = person.map_or_else(|| author.to_string(), |p| p.name.as_str().to_owned());
@@ -40,11 +42,38 @@ pub(super) fn follow(cx: &mut Cx<'_>, room: &mut Room, happened: Happened) {
         }
         Happened::AtHead => at_head(cx, room),
         Happened::Lost(cause) => mend::lost(cx, room, mend::Mending::reset(cause)),
-        Happened::Ended => mend::lost(cx, room, mend::Mending::reset("ended")),
-        Happened::Broken(cause) => mend::lost(cx, room, mend::Mending::of(cause)),
+        Happened::Ended => broken(cx, room, "ended"),
+        Happened::Broken(cause) => broken(cx, room, cause),
+        Happened::Void { by: Some(by), cause } => misbehaved(cx, room, &by, cause),
+        Happened::Void { by: None, cause } => broken(cx, room, cause),
         Happened::Cloned if cx.notice_copy("old-copy") => {}
         Happened::Cloned => mend::lost(cx, room, mend::Mending::readd("old-copy")),
     }
+}
+
+fn broken(cx: &mut Cx<'_>, room: &mut Room, cause: &'static str) {
+    let alone = room.session.as_ref().is_some_and(|s| leaves(&s.group).len() <= 1);
+    // Nobody else can have ended an epoch that nobody else was in: the log is not the one we made.
+    let cause = if alone && cause == "token-unknown" { "squatted" } else { cause };
+    let mending = mend::Mending::of_frozen(cx, room, cause);
+    mend::lost(cx, room, mending);
+}
+
+/// A member signed what no member may: the next session begins without it.
+fn misbehaved(cx: &mut Cx<'_>, room: &mut Room, by: &LeafIdentity, cause: &'static str) {
+    blame(cx, room, (by.client_id, &by.name), cause);
+}
+
+fn blame(cx: &mut Cx<'_>, room: &mut Room, (who, name): (ClientId, &Name), cause: &'static str) {
+    room.conduct.bar(cx.now.mono_ms, who);
+    let name = cx.person(&who, name).name.as_str().to_owned();
+    cx.trouble(Trouble::Misbehaved { name, place: place(room), cause });
+    mend::lost(cx, room, mend::Mending::reset(cause));
+}
+
+/// It opens sessions without end, and was told apart from those who have a reason.
+pub(super) fn floods(cx: &mut Cx<'_>, room: &mut Room, (who, name): (ClientId, &Name)) {
+    blame(cx, room, (who, name), "session-flood");
 }
 
 pub(super) fn place(room: &Room) -> String {
@@ -127,10 +156,16 @@ fn committed(
     by: &LeafIdentity,
     added: &[LeafIdentity],
     removed: &[LeafIdentity],
+    back: bool,
 ) {
     let Some(session) = &room.session else { return };
     let (number, epoch) = (session.number, session.group.epoch());
     let Some(roster) = judge::roster_of(&session.group) else { return };
+    // What was read in a backlog was not done in this hour.
+    let live = session.reading == Reading::AtHead;
+    for leaf in added.iter().filter(|_| live && back) {
+        room.conduct.readded(cx.now.mono_ms, leaf.client_id);
+    }
     for leaf in added {
         cx.meet(leaf.client_id, &leaf.name, &leaf.account);
         // Who comes in anew lacks what it had not read.
@@ -161,6 +196,10 @@ fn committed(
     room.store(cx);
     part(cx, room);
     tell_delivered(cx, room);
+    let other = by.client_id != cx.core.identity.client_id;
+    if live && other && room.conduct.committed(cx.now.mono_ms, by.client_id) {
+        misbehaved(cx, room, by, "commit-flood");
+    }
 }
 
 /// Texts that wait were written for who was in it then: where others have let somebody in since,

@@ -120,6 +120,9 @@ pub(super) fn readd(
     inbox: &[u8],
 ) {
     let Some(leaf) = leaf_of(cx, package, (who, account)) else { return };
+    if !room.conduct.may_come_in(cx.now.mono_ms, &who) {
+        return;
+    }
     room.wishes.retain(|wish| wish.who != who || !wish.what.brings_in());
     let mut wish = Wish::new(cx, who, What::Readd { forced: true });
     let (package, inbox) = (package.to_vec(), inbox.to_vec());
@@ -147,7 +150,9 @@ pub(super) fn place_in_line(cx: &Cx<'_>, room: &Room, about: &ClientId) -> u64 {
     let me = cx.core.identity.client_id;
     let lines = room.row.roster.iter().flat_map(|roster| roster.members.iter());
     let before = lines.map(|line| line.client_id).take_while(|id| *id != me);
-    before.filter(|id| id != about && cx.core.people.is_online(id)).count() as u64
+    let acts =
+        |id: &ClientId| cx.core.people.is_online(id) && !room.conduct.is_barred(cx.now.mono_ms, id);
+    before.filter(|id| id != about && acts(id)).count() as u64
 }
 
 /// A member said that it wants to be taken out. An owner does so: the first that is online.
@@ -405,6 +410,13 @@ fn hand_over(
     to: ClientId,
     (id, sealed): (EntryId, Blob<MAX_INBOX_ENTRY>),
 ) {
+    // What was meant for the same member before leads nowhere any more.
+    let older: Vec<_> =
+        tickets.iter().filter(|(_, given)| given.to == to).map(|(id, _)| *id).collect();
+    for id in older {
+        tickets.remove(&id);
+        cx.delete(&given_name(room, &id));
+    }
     let given = Given { to, sealed };
     cx.put(&given_name(room, &id), &given);
     give(cx, room, id, &given);
@@ -460,6 +472,10 @@ pub(super) fn committed(cx: &mut Cx<'_>, room: &mut Room, added: &[LeafIdentity]
     room.wishes.retain(|wish| !(wish.what.brings_in() && came(&wish.who)));
     let Some(roster) = &room.row.roster else { return };
     room.row.leaving.retain(|id| roster.line(id).is_some());
+    let gone = |given: &Given| roster.line(&given.to).is_none();
+    let gone: Vec<_> =
+        room.tickets.iter().filter(|(_, given)| gone(given)).map(|(id, _)| *id).collect();
+    gone.iter().for_each(|id| given(cx, room, id));
     drop_settled(room);
 }
 

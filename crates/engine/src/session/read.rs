@@ -33,6 +33,7 @@ impl Session {
     pub(crate) fn unlink(&mut self) {
         self.reading = Reading::Off;
         self.sent.clear();
+        self.again_at = None;
     }
 
     /// The relay starts sending entries.
@@ -258,8 +259,9 @@ impl Session {
         received: Received,
         judge: impl FnOnce(&Group, &Received) -> Result<(), &'static str>,
     ) -> Vec<Happened> {
+        let void = |by, cause| vec![Happened::Void { by, cause }];
         if let Err(cause) = judge(&self.group, &received) {
-            return vec![Happened::Broken(cause)];
+            return void(self.leaf(received.committer), cause);
         }
         if received.self_removed {
             return vec![Happened::Removed { roster: received.roster }];
@@ -269,7 +271,7 @@ impl Session {
             return vec![Happened::Broken("no-epoch-keys")];
         };
         if kind != (EntryKind::Commit { next: next.token.hash() }) {
-            return vec![Happened::Broken("token-mismatch")];
+            return void(self.leaf(received.committer), "token-mismatch");
         }
         let before = self.leaves();
         let by = LeafIdentity::read(&received.renewed.credential);

@@ -183,6 +183,7 @@ impl Session {
         if self.in_flight.front().is_none_or(|outgoing| outgoing.number != number) {
             return Vec::new();
         }
+        self.told_full = false;
         let happened = self.settle(cx, position);
         self.pump(cx);
         happened
@@ -255,6 +256,7 @@ impl Session {
                 cx.wake_at(cx.now.after(RETRY_MS));
                 Vec::new()
             }
+            Code::LogFull | Code::MemberFull | Code::RelayFull => self.wait_for_place(cx, code),
             Code::Ended => vec![Happened::Ended],
             Code::Conflict => vec![Happened::Cloned],
             Code::TokenUnknown => vec![Happened::Broken("token-unknown")],
@@ -278,8 +280,21 @@ impl Session {
         refused.map(|draft| Happened::Refused(draft, code)).into_iter().collect()
     }
 
+    /// There is no place for it: the same bytes again, when some of what was there has expired.
+    fn wait_for_place(&mut self, cx: &mut Cx<'_>, code: Code) -> Vec<Happened> {
+        let at = cx.now.after(RETRY_FULL_MS);
+        self.again_at = Some(at);
+        cx.wake_at(at);
+        let told = std::mem::replace(&mut self.told_full, true);
+        if told { Vec::new() } else { vec![Happened::Full(code)] }
+    }
+
     /// Sends again what the relay put off.
     pub(crate) fn retry(&mut self, cx: &mut Cx<'_>) {
+        match self.again_at {
+            Some(at) if at > cx.now.mono_ms => return cx.wake_at(at),
+            _ => self.again_at = None,
+        }
         if self.reading == Reading::AtHead && self.sent.is_empty() && !self.in_flight.is_empty() {
             for at in 0..self.in_flight.len() {
                 self.transmit(cx, at);

@@ -157,6 +157,9 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
         EventKind::RoomInvited { room, by, members } => {
             with(room_event("invited", room), &[("by", person(by)), ("members", people(members))])
         }
+        EventKind::RoomDisputed { room, by } => {
+            with(room_event("invited", room), &[("by", person(by)), ("members", people(&[]))])
+        }
         EventKind::RoomChanged { room, by, who, change } => {
             let event = match change {
                 RoomChange::Added => "added",

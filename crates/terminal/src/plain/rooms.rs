@@ -48,6 +48,13 @@ impl View {
         self.say(format!("  /accept {name} or /decline {name}"));
     }
 
+    pub(super) fn room_disputed(&mut self, room: &Room, by: &Person) {
+        self.note(room);
+        let (by, name) = (&by.name, &room.name);
+        self.say(format!("  {by} has another list of members of {name}, signed by no owner you know"));
+        self.say(format!("  /accept {name} follows it, /decline {name} stays as it is"));
+    }
+
     pub(super) fn room_changed(
         &mut self,
         room: &Room,

@@ -532,6 +532,7 @@ impl View {
                 let new = matches!(about, Some(Asked::RoomNew));
                 self.room_entered(&room, by.as_ref(), &members, new);
             }
+            EventKind::RoomDisputed { room, by } => self.room_disputed(&room, &by),
             EventKind::RoomInvited { room, by, members } => {
                 self.room_invited(&room, &by, &members);
             }

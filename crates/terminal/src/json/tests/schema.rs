@@ -225,6 +225,7 @@ fn room_events(who: &Person, message: EntryId) -> Vec<EventKind> {
             members: members.clone(),
         },
         EventKind::RoomInvited { room: room.clone(), by: by.clone(), members },
+        EventKind::RoomDisputed { room: room.clone(), by: by.clone() },
         EventKind::Rooms(vec![room.clone()]),
         EventKind::RoomMembers {
             room: room.clone(),

@@ -1,8 +1,6 @@
 //! Random lives in a room: people talk, come and go, lose their connection, crash, and their relay
 //! forgets, in any order.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use std::collections::BTreeSet;
