@@ -134,6 +134,7 @@ fn publishing_replaces_the_stock_of_a_suite() {
     assert_eq!(take(&mut world, a, bob.id, 2), Some(package(2, 3)));
 }
 
+/// W04g.
 #[test]
 fn a_stock_has_a_bound() {
     let (mut world, _, b, _, _) = scene();
@@ -174,6 +175,7 @@ fn a17_names_are_not_enumerated_quickly() {
     assert_eq!(world.refused(a, lookup).0, Code::RateLimited);
 }
 
+/// W04g.
 #[test]
 fn what_was_asked_of_the_store_is_bounded_for_each_connection() {
     let (mut world, a, b, _, _) = scene();

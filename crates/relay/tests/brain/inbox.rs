@@ -178,6 +178,7 @@ fn what_the_owner_trimmed_is_gone_also_after_a_restart() {
     assert_eq!(read(&mut world, b, 0), "D E5 H5", "nothing is trimmed that was not there");
 }
 
+/// W04g.
 #[test]
 fn a19_one_sender_fills_no_inbox() {
     let (mut world, a, b, bob) = scene();
@@ -191,6 +192,7 @@ fn a19_one_sender_fills_no_inbox() {
     world.done(a, letter(bob, 9_999));
 }
 
+/// W04g.
 #[test]
 fn strangers_leave_a_share_for_who_holds_the_inboxs_token() {
     let (mut world, _, b, bob) = scene();
@@ -220,6 +222,7 @@ fn strangers_leave_a_share_for_who_holds_the_inboxs_token() {
     assert_eq!(world.refused(friend, more).0, Code::InboxFull);
 }
 
+/// W04g.
 #[test]
 fn letters_are_bounded_in_bytes_too() {
     let (mut world, _, _, bob) = scene();

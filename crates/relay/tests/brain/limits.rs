@@ -37,8 +37,9 @@ fn a_handshake_that_failed_is_seen_and_nothing_else() {
     assert_eq!(world.seen.len(), 1);
 }
 
+/// W01g.
 #[test]
-fn a_slow_reader_is_told_and_resumes_from_its_cursor() {
+fn w01_g_a_slow_reader_is_told_and_resumes_from_its_cursor() {
     let mut world = World::new();
     let crowd = world.crowd(2);
     world.create(crowd[0], log(1), terms());
@@ -65,6 +66,7 @@ fn frames_of_unknown_connections_are_nothing() {
     assert!(world.sends.is_empty() && world.seen.is_empty());
 }
 
+/// W04g.
 #[test]
 fn frames_before_registration_come_to_an_end() {
     let mut world = World::new();
@@ -96,6 +98,7 @@ fn too_many_requests_are_refused_and_nobody_elses() {
     world.append(crowd[0], text(19, 0, "a"));
 }
 
+/// W04g.
 #[test]
 fn what_waits_for_the_store_is_bounded_for_each_connection() {
     let mut world = World::new();
@@ -115,6 +118,7 @@ fn what_waits_for_the_store_is_bounded_for_each_connection() {
     world.append(crowd[0], text(next, 0, "a"));
 }
 
+/// W04g.
 #[test]
 fn what_waits_is_bounded_in_bytes_too() {
     let mut world = World::new();
@@ -158,6 +162,7 @@ fn w04g_what_all_connections_have_waiting_is_bounded_together() {
     world.append(last, text(1, 0, "a"));
 }
 
+/// W04g.
 #[test]
 fn subscriptions_are_bounded_for_each_connection() {
     let mut world = World::with_limits(Limits { member_logs: u64::MAX, ..Limits::default() });

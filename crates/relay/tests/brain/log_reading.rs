@@ -466,6 +466,7 @@ fn an_unsubscribed_or_disconnected_reader_gets_nothing() {
     assert!(world.heard(crowd[0]).is_empty() && world.heard(crowd[1]).is_empty());
 }
 
+/// W04g.
 #[test]
 fn a_long_catch_up_comes_in_pages_and_waits_for_the_connection_to_drain() {
     let (mut world, writer, crowd) = readers(1);
@@ -513,6 +514,7 @@ fn one_page_of_a_subscription_is_on_its_way_at_a_time() {
     assert_eq!(entries(&world.heard(crowd[0])).len(), 1_200);
 }
 
+/// W04g.
 #[test]
 fn one_connection_has_four_pages_on_their_way_over_all_its_logs() {
     let (mut world, writer, crowd) = readers(1);

@@ -9,6 +9,7 @@
 
 mod harness;
 
+mod bounds;
 mod directory;
 mod inbox;
 mod limits;

@@ -86,6 +86,7 @@ fn a_new_name_is_told() {
     assert_eq!(world.heard(a), [Reply::Came(present(&robert))]);
 }
 
+/// W04g.
 #[test]
 fn beyond_its_bound_the_list_counts_and_who_goes_makes_room() {
     let mut world = World::new();

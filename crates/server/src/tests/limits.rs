@@ -55,8 +55,9 @@ fn a_device_that_does_not_register_is_ended() {
     member.expect_pong(ECHO);
 }
 
+/// F37.
 #[test]
-fn a_silent_peer_is_asked_and_then_gone() {
+fn f37_a_silent_peer_is_asked_and_then_gone() {
     let scene = Scene::with(|config| {
         config.limits.ping = SHORT / 5;
         config.limits.dead = SHORT;
@@ -73,8 +74,9 @@ fn a_silent_peer_is_asked_and_then_gone() {
     silent.expect_bye(Code::Silent, Refusal::Timeout);
 }
 
+/// W01g.
 #[test]
-fn a_slow_reader_is_ended_with_the_reason_and_others_are_not_held_up() {
+fn w01_g_a_slow_reader_is_ended_with_the_reason_and_others_are_not_held_up() {
     let scene = Scene::new();
     let mut healthy = scene.link();
     let mut slow = scene.link();
@@ -97,6 +99,7 @@ fn a_slow_reader_is_ended_with_the_reason_and_others_are_not_held_up() {
     assert!(read < FLOOD_FRAMES, "nothing was bounded");
 }
 
+/// W04g.
 #[test]
 fn one_connection_too_many_is_closed_unanswered() {
     let scene = Scene::with(|config| config.limits.connections = 1);

@@ -6,6 +6,7 @@ use undertone_wire::account::{AccountKind, AccountSecret, Card, RegistrationCont
 use undertone_wire::codec::Blob;
 use undertone_wire::frame::{Code, Reply, Request, Who};
 use undertone_wire::ids::{ClientId, LinkKey};
+use undertone_wire::link::Refusal;
 use undertone_wire::name::Name;
 
 fn refused(reply: &Reply) -> Code {
@@ -127,6 +128,29 @@ fn w04_c_of_many_that_race_for_one_id_exactly_one_gets_it() {
     let found = witness.answer(&Request::Lookup { seq: 2, who: Who::Id(ClientId([7; 16])) });
     let Reply::Found { card: Some(card), .. } = found else { panic!("{found:?}") };
     assert_eq!(card.account, winner.account().public());
+}
+
+/// Weakness W04i: a connection that was dead for the network kept its member out, or lived on beside
+/// the next one. The newer one stays if it proves itself, and the older one is told.
+#[test]
+fn w04_i_a_newer_proven_connection_replaces_a_stale_one_which_is_told() {
+    let scene = scene();
+    let server = scene.server();
+    let (address, invite) = (server.address, server.invite().relay_half().clone());
+    let mut older = ALICE.registered(address, &invite);
+    // Who has not proved anything yet, or fails to, replaces nobody: not even with the device's key.
+    let mut newer = ALICE.connect(address, &invite);
+    newer.is_served();
+    older.is_served();
+    let proof = newer.context().sign(&MALLORY.account(), &ALICE.card());
+    let reply = newer.answer(&Request::Register { seq: 1, card: ALICE.card(), proof });
+    assert_eq!(refused(&reply), Code::SignatureInvalid);
+    older.is_served();
+    let mut newer = ALICE.registered(address, &invite);
+    let (said, code) = older.closed();
+    assert_eq!(said, Some(Code::Replaced));
+    assert_eq!(code, Refusal::Replaced.code());
+    newer.is_served();
 }
 
 #[test]

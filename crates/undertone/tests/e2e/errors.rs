@@ -77,8 +77,9 @@ fn a_data_folder_in_use_ends_the_second_server_with_1() {
     second.expect_error(&format!("the data folder * is in use by process {id}"), "*--data DIR");
 }
 
+/// W01g.
 #[test]
-fn a_message_that_is_too_long_is_refused_and_the_next_one_sent() {
+fn w01_g_a_text_that_is_too_long_is_an_error_to_its_author() {
     let scene = scene();
     let _server = scene.server_without_console();
     let [mut alice, bob] = scene.members(["Alice", "Bob"]);

@@ -12,6 +12,9 @@ use undertone_testkit::scene::{Scene, Server};
 /// included: who waits so long has lost something.
 const PATIENCE: Duration = Duration::from_secs(100);
 
+/// The end of the journal, as far as a person reads it.
+const SHOWN: usize = 400;
+
 /// Random numbers of a seed (xorshift64*): moments and choices can be had again, as far as the
 /// machine lets them.
 #[derive(Debug)]
@@ -211,7 +214,8 @@ impl Crew {
         let ledger = self.oracle.ledger();
         let mut missing = ledger.missing();
         missing.truncate(40);
-        let journal = ledger.journal().join("\n  ");
+        let journal = ledger.journal();
+        let journal = journal[journal.len().saturating_sub(SHOWN)..].join("\n  ");
         format!("faults {:#?}\nmissing {missing:#?}\njournal:\n  {journal}", ledger.faults())
     }
 

@@ -9,10 +9,14 @@
 mod crew;
 mod full;
 mod kills;
+mod network;
 mod oracle;
 mod person;
 mod power;
+mod slow;
+mod soak;
 mod volume;
+mod weather;
 
 use undertone_testkit::scene::Scene;
 

@@ -65,6 +65,7 @@ pub(crate) struct Ledger {
     /// judgement is bad.
     journal: Vec<String>,
     lines: u64,
+    began: Option<Instant>,
 }
 
 /// A ledger that is written by those who read programs' output.
@@ -174,18 +175,19 @@ impl Ledger {
     }
 
     pub(crate) fn fault(&mut self, fault: String) {
-        self.journal.push(format!("FAULT {fault}"));
+        self.note(format!("FAULT {fault}"));
         self.faults.push(fault);
     }
 
     /// Something was done.
     pub(crate) fn note(&mut self, what: String) {
-        self.journal.push(what);
+        let after = self.began.get_or_insert_with(Instant::now).elapsed();
+        self.journal.push(format!("{:>9.3} {what}", after.as_secs_f64()));
     }
 
     /// Whether somebody's machine, or the relay's, fails from now on.
     pub(crate) fn fails(&mut self, whose: &str, fails: bool) {
-        self.journal.push(format!("the machine of {whose} fails: {fails}"));
+        self.note(format!("the machine of {whose} fails: {fails}"));
         if fails {
             self.failing.insert(whose.to_owned());
         } else {
@@ -200,7 +202,7 @@ impl Ledger {
         };
         let kind = object["type"].as_str().unwrap_or_default();
         if !matches!(kind, "delivery" | "relay" | "user_list" | "error" | "") {
-            self.journal.push(format!("{who}: {line}"));
+            self.note(format!("{who}: {line}"));
         }
         for field in ["event", "state", "change"] {
             if let Some(event) = object[field].as_str() {
@@ -272,6 +274,7 @@ impl Ledger {
         if object["from"]["name"] != text.author.as_str() || is_lobby != (text.place == "lobby") {
             self.fault(format!("{who} was shown {text:?} as another's: {object}"));
         }
+        self.note(format!("{who} is shown {}'s {} in {}", text.author, text.number, text.place));
         self.show(who, &text);
     }
 
@@ -319,7 +322,7 @@ impl Ledger {
         let line = format!("{who}: {error}");
         let fails = self.is_failing(who) || self.is_failing("the relay");
         if fails || EXPECTED.iter().any(|expected| error.starts_with(expected)) {
-            self.journal.push(line);
+            self.note(line);
         } else {
             self.fault(line);
         }
@@ -351,28 +354,49 @@ impl Ledger {
         self.shown.get(&key).is_some_and(|shown| shown.last() >= Some(&text.number))
     }
 
-    /// A reader's whole history of a place: what was shown is in it, nothing is in it twice, each
-    /// author's texts stand in their order, and what was taken over is there. From now on it counts
-    /// as shown: between commit and screen a program may be killed.
-    pub(crate) fn history(&mut self, reader: &str, place: &str, texts: &[Text]) {
-        let mut authors: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    /// A reader's history of a place, all of it or the newest part: what was shown is in it, nothing
+    /// is in it twice, each author's texts stand in their order, and what was taken over is there.
+    /// From now on it counts as shown: between commit and screen a program may be killed.
+    pub(crate) fn history(&mut self, reader: &str, place: &str, texts: &[Text], is_all: bool) {
+        let mut authors: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+        if is_all {
+            // Whose texts were shown must be in it.
+            let of_place = self.shown.keys().filter(|(who, _, at)| who == reader && at == place);
+            authors.extend(of_place.map(|(_, author, _)| (author.clone(), Vec::new())));
+        }
         for text in texts {
             if text.place != place {
                 self.fault(format!("{reader}'s history of {place} holds {text:?}"));
             }
-            authors.entry(&text.author).or_default().push(text.number);
+            authors.entry(text.author.clone()).or_default().push(text.number);
         }
         for (author, numbers) in authors {
-            if !numbers.is_sorted_by(|one, next| one < next) {
-                self.fault(format!("{reader}'s history of {author} in {place}: {numbers:?}"));
-            }
-            let key = (reader.to_owned(), author.to_owned(), place.to_owned());
-            let shown = self.shown.insert(key, numbers.clone()).unwrap_or_default();
-            for number in shown.iter().filter(|number| !numbers.contains(number)) {
+            self.history_of(reader, place, &author, numbers, is_all);
+        }
+    }
+
+    fn history_of(
+        &mut self,
+        reader: &str,
+        place: &str,
+        author: &str,
+        mut numbers: Vec<u32>,
+        is_all: bool,
+    ) {
+        if !numbers.is_sorted_by(|one, next| one < next) {
+            self.fault(format!("{reader}'s history of {author} in {place}: {numbers:?}"));
+        }
+        let first = if is_all { Some(0) } else { numbers.first().copied() };
+        let key = (reader.to_owned(), author.to_owned(), place.to_owned());
+        let mut shown = self.shown.remove(&key).unwrap_or_default();
+        for number in shown.extract_if(.., |number| Some(*number) >= first) {
+            if !numbers.contains(&number) {
                 let what = format!("{author}'s {number} in {place}");
                 self.fault(format!("{reader} was shown {what}, and its history lacks it"));
             }
         }
+        shown.append(&mut numbers);
+        self.shown.insert(key, shown);
     }
 }
 

@@ -66,6 +66,7 @@ impl House {
 
     fn cut_relay(&mut self) {
         let relay = self.crew.relay.as_ref().unwrap().program.id();
+        self.crew.note("the relay's power is cut");
         self.relays.cut(relay);
         self.crew.kill_relay();
         self.relays.again();
@@ -73,6 +74,7 @@ impl House {
     }
 
     fn cut_dora(&mut self) {
+        self.crew.note("Dora's power is cut");
         let dora = self.crew.person("Dora");
         if let Some(client) = dora.id() {
             self.doras.cut(client);
