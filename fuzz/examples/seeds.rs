@@ -33,6 +33,7 @@ fn main() {
     relay();
     members();
     formats();
+    answers();
 }
 
 fn seed(target: &str, name: &str, parts: &[&[u8]]) {
@@ -345,15 +346,15 @@ fn formats() {
         &[7],
         &head,
     ];
-    seed("formats", "content", &[&[0], &content.concat()]);
+    seed("content", "content", &[&content.concat()]);
     let line = [&[0x83][..], &id, &account, &[1]].concat();
     let roster = [&[0x87][..], &hash, &[1, 0, 0x81], &line, &[0x81], &id, &account, &signature];
-    seed("formats", "roster", &[&[1], &roster.concat()]);
+    seed("roster", "roster", &[&[0], &roster.concat()]);
     let leaf = [&[0x84][..], &id, b"\x63Ann", &account, &signature].concat();
-    seed("formats", "leaf", &[&[2], &piece(&leaf), b"a leaf's key"]);
-    seed("formats", "padded", &[&[3, 0, 0, 0, 2], b"hi", &[0; 20]]);
-    seed("formats", "sealed", &[&[4], &piece(b"hi"), &[0; 300]]);
-    seed("formats", "note", &[&[5], &[1; 1_200]]);
+    seed("roster", "leaf", &[&[1], &piece(&leaf), b"a leaf's key"]);
+    seed("entry", "padded", &[&[0, 0, 0, 0, 2], b"hi", &[0; 20]]);
+    seed("entry", "sealed", &[&[1], &piece(b"hi"), &[0; 300]]);
+    seed("entry", "note", &[&[2], &[1; 1_200]]);
     let note = [
         &[0x87][..],
         &id,
@@ -366,4 +367,13 @@ fn formats() {
         &signature,
     ];
     seed("engine", "note", &[&[13, 1], &piece(&note.concat())]);
+}
+
+fn answers() {
+    let head = "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n";
+    seed("answer", "other-version", &[&[0, 7], head.as_bytes()]);
+    seed("answer", "no-relay", &[&[2, 3], b"HTTP/1.1 200 OK\r\n\r\nhello"]);
+    seed("answer", "record", &[&[1, 0], &[0x82, 3, 1, 2, 3]]);
+    seed("answer", "ping-in-parts", &[&[3, 0], &[0x02, 1, 7, 0x89, 0, 0x80, 1, 8]]);
+    seed("answer", "close", &[&[3, 1], &[0x88, 4, 0x0f, 0xa3, b'n', b'o']]);
 }

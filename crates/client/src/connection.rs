@@ -4,11 +4,14 @@
 //! slows its relay and no buffer grows.
 
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod memory;
 mod records;
 mod session;
 mod socket;
 mod tls;
+mod websocket;
 
 #[cfg(test)]
 mod tests;

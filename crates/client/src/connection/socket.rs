@@ -2,6 +2,7 @@
 
 use super::records::{Records, handshake};
 use super::session::Session;
+use super::websocket::{self, Heard, broken, heard, is_not_yet};
 use super::{ConnectError, DEAD, Ends, GOODBYE, HANDSHAKE, Incoming, MAX_BATCH, PING, Phase, tls};
 use crate::endpoint::Endpoint;
 use crossbeam_channel::TryRecvError;
@@ -14,25 +15,16 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tungstenite::client::ClientRequestBuilder;
-use tungstenite::error::ProtocolError;
+use tungstenite::WebSocket;
 use tungstenite::handshake::HandshakeError;
-use tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
-use tungstenite::{WebSocket, http};
+use tungstenite::protocol::Message;
 use undertone_wire::frame::Reply;
-use undertone_wire::link::{MAX_RECORD, Refusal, SUBPROTOCOL};
 
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
 
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
-
-/// What is written at once; a batch of requests that is longer goes in several writes.
-const WRITE_BUFFER: usize = 16 << 10;
-
-/// Two records and their heads: more is not written before the first has left.
-const MAX_WRITE_BUFFER: usize = 3 * MAX_RECORD;
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
@@ -189,6 +181,28 @@ fn begin_tls(tcp: TcpStream, wait: &mut Wait, ends: &Ends) -> Result<Tls, Connec
     Ok(tls)
 }
 
+fn begin_websocket(tls: Tls, wait: &mut Wait, ends: &Ends) -> Result<WebSocket<Tls>, ConnectError> {
+    let address = wait.address();
+    let mut state = websocket::begin(tls, &address)?;
+    loop {
+        state = match state {
+            Ok((socket, _)) => return Ok(socket),
+            Err(HandshakeError::Interrupted(waiting)) => {
+                wait.more(ends)?;
+                waiting.handshake()
+            }
+            Err(HandshakeError::Failure(error)) => return Err(no_websocket(address, error)),
+        };
+    }
+}
+
+fn no_websocket(address: String, error: tungstenite::Error) -> ConnectError {
+    match error {
+        tungstenite::Error::Io(error) => io_error(address, error),
+        error => websocket::refused(address, &error),
+    }
+}
+
 fn io_error(address: String, error: io::Error) -> ConnectError {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match tls {
@@ -210,74 +224,15 @@ fn tls_error(address: String, error: &rustls::Error) -> ConnectError {
     }
 }
 
-fn begin_websocket(tls: Tls, wait: &mut Wait, ends: &Ends) -> Result<WebSocket<Tls>, ConnectError> {
-    let address = wait.address();
-    let uri = http::Uri::builder()
-        .scheme("wss")
-        .authority(address.clone())
-        .path_and_query("/v1/link")
-        .build()
-        .map_err(|_| ConnectError::UnknownHost(address.clone()))?;
-    let request = ClientRequestBuilder::new(uri).with_sub_protocol(SUBPROTOCOL);
-    let config = WebSocketConfig::default()
-        .read_buffer_size(WRITE_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_write_buffer_size(MAX_WRITE_BUFFER)
-        .max_message_size(Some(MAX_RECORD))
-        .max_frame_size(Some(MAX_RECORD));
-    let mut state = tungstenite::client::client_with_config(request, tls, Some(config));
-    loop {
-        state = match state {
-            Ok((socket, _)) => return Ok(socket),
-            Err(HandshakeError::Interrupted(waiting)) => {
-                wait.more(ends)?;
-                waiting.handshake()
-            }
-            Err(HandshakeError::Failure(error)) => return Err(no_websocket(address, error)),
-        };
-    }
-}
-
-fn no_websocket(address: String, error: tungstenite::Error) -> ConnectError {
-    match error {
-        tungstenite::Error::Http(answer)
-            if answer.status() == http::StatusCode::UPGRADE_REQUIRED =>
-        {
-            ConnectError::VersionsDiffer(address)
-        }
-        tungstenite::Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)) => {
-            ConnectError::VersionsDiffer(address)
-        }
-        tungstenite::Error::Io(error) => io_error(address, error),
-        _ => ConnectError::NotARelay(address),
-    }
-}
-
 /// A WebSocket, and what waits for it.
 struct Socket {
     socket: WebSocket<Tls>,
     wait: Wait,
 }
 
-/// What a read led to.
-enum Heard {
-    Record(tungstenite::Bytes),
-    /// A ping or a pong: a sign of life.
-    Life,
-    /// There is no more for now.
-    Nothing,
-}
-
 impl Socket {
     fn read(&mut self) -> Result<Heard, ConnectError> {
-        match self.socket.read() {
-            Ok(Message::Binary(record)) => Ok(Heard::Record(record)),
-            Ok(Message::Close(frame)) => Err(closed(frame.as_ref())),
-            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Ok(Heard::Life),
-            Ok(Message::Text(_)) => Err(ConnectError::Malformed),
-            Err(error) if is_not_yet(&error) => Ok(Heard::Nothing),
-            Err(error) => Err(broken(error)),
-        }
+        heard(self.socket.read())
     }
 
     /// True: everything has left.
@@ -334,29 +289,6 @@ impl Records for Socket {
                 Err(error) => return Err(error),
             }
         }
-    }
-}
-
-fn is_not_yet(error: &tungstenite::Error) -> bool {
-    matches!(error, tungstenite::Error::Io(error) if error.kind() == ErrorKind::WouldBlock)
-}
-
-fn closed(frame: Option<&CloseFrame>) -> ConnectError {
-    let refusal = frame.and_then(|frame| Refusal::from_code(frame.code.into()));
-    refusal.map_or(ConnectError::Closed, ConnectError::Ended)
-}
-
-fn broken(error: tungstenite::Error) -> ConnectError {
-    match error {
-        tungstenite::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            ConnectError::Closed
-        }
-        tungstenite::Error::Io(error) => ConnectError::Broken(error),
-        tungstenite::Error::WriteBufferFull(_) => ConnectError::Stuck,
-        tungstenite::Error::Capacity(_) | tungstenite::Error::Protocol(_) => {
-            ConnectError::Malformed
-        }
-        _ => ConnectError::Closed,
     }
 }
 
