@@ -298,6 +298,11 @@ pub enum EventKind {
         /// Why.
         why: NotSent,
     },
+    /// Nothing at all has come from the relay since then: it is out of reach, or it drops everything.
+    Silent {
+        /// When something last came: milliseconds since 1970 UTC, by one's own clock.
+        since: u64,
+    },
     /// The relay's store is another one than before: what it had not delivered is offered again by
     /// those who wrote it.
     RelayRestarted,

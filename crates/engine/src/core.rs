@@ -7,7 +7,7 @@ use crate::outer;
 use crate::people::{Contact, People};
 use crate::seal::SealKey;
 use minicbor::{Decode, Encode};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use undertone_wire::account::{AccountKey, RegistrationContext};
 use undertone_wire::frame::Request;
 use undertone_wire::ids::{ClientId, EntryId, Incarnation, LogId, RoomId};
@@ -21,6 +21,18 @@ pub(crate) const MAX_ASKED: usize = 16_384;
 
 /// A device takes new keys at most this often.
 const RENEW_AGAIN_MS: u64 = 60_000;
+
+/// A conversation is mended because of a gap at most this often.
+const GAP_AGAIN_MS: u64 = 300_000;
+
+/// What was left out or changed in a conversation, and what is done about it.
+#[derive(Debug, Default)]
+struct Gap {
+    /// When the conversation was last mended because of one, by running time.
+    mended_at: Option<u64>,
+    /// There is one again.
+    wanted: bool,
+}
 
 /// The part of a profile that changes.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -130,6 +142,14 @@ pub(crate) struct Core {
     /// A test took the defence against old copies out.
     #[cfg(any(test, feature = "watch"))]
     pub(crate) careless: bool,
+    /// Gaps in conversations, since this program started.
+    gaps: BTreeMap<Conversation, Gap>,
+    /// When the relay was last heard.
+    pub(crate) heard: Option<Now>,
+    /// It was asked for a sign of life since.
+    pub(crate) pinged: bool,
+    /// The person was told of its silence since.
+    pub(crate) silent: bool,
     /// In this step something showed that this profile is an old copy.
     pub(crate) noticed: Option<&'static str>,
     /// By running time, when the device last took new keys.
@@ -164,6 +184,10 @@ impl Core {
             reading: HashMap::new(),
             #[cfg(any(test, feature = "watch"))]
             careless: false,
+            gaps: BTreeMap::new(),
+            heard: None,
+            pinged: false,
+            silent: false,
             noticed: None,
             renewed_at: None,
             raised: false,
@@ -174,10 +198,7 @@ impl Core {
     }
 
     /// Where each conversation's history goes on.
-    pub(crate) fn load_marks(
-        &mut self,
-        rows: &std::collections::BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>,
-    ) {
+    pub(crate) fn load_marks(&mut self, rows: &BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>) {
         for (name, mark) in crate::engine::rows_under::<u64>(rows, b"mark/").flatten() {
             let peer = name.strip_prefix(b"direct/".as_slice()).and_then(ClientId::from_slice);
             let room = name.strip_prefix(b"room/".as_slice()).and_then(RoomId::from_slice);
@@ -284,6 +305,29 @@ impl Cx<'_> {
             return false;
         }
         self.core.noticed = Some(cause);
+        true
+    }
+
+    /// Whether a gap in a conversation is mended now; if not, it is later. Whoever makes gaps, a
+    /// relay or a member, shall not keep everyone busy.
+    pub(crate) fn mends_gap(&mut self, conversation: Conversation) -> bool {
+        let gap = self.core.gaps.entry(conversation).or_default();
+        gap.wanted = true;
+        self.gap_is_due(conversation)
+    }
+
+    /// Whether a gap waits to be mended, and it is time.
+    pub(crate) fn gap_is_due(&mut self, conversation: Conversation) -> bool {
+        let now = self.now.mono_ms;
+        let Some(gap) = self.core.gaps.get_mut(&conversation).filter(|gap| gap.wanted) else {
+            return false;
+        };
+        let at = gap.mended_at.map_or(now, |last| last.saturating_add(GAP_AGAIN_MS));
+        if at > now {
+            self.wake_at(at);
+            return false;
+        }
+        *gap = Gap { mended_at: Some(now), wanted: false };
         true
     }
 

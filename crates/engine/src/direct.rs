@@ -349,6 +349,9 @@ impl Chats {
     pub(crate) fn tick(&mut self, cx: &mut Cx<'_>) {
         for chat in self.chats.values_mut() {
             mend::tick(cx, chat);
+            if chat.session.is_some() && cx.gap_is_due(chat.conversation()) {
+                mend::lost(cx, chat, "gap");
+            }
             let Some(session) = &mut chat.session else { continue };
             session.retry(cx);
             match chat.receipt_at {

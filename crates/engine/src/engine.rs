@@ -14,6 +14,7 @@ use crate::people::{Contact, People};
 use crate::rooms::Rooms;
 use crate::seal::SealKey;
 use crate::session::Happened;
+use crate::silence;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 use undertone_wire::account::{AccountKind, AccountSecret, Fingerprint, RegistrationContext};
@@ -208,6 +209,7 @@ impl Engine {
         let Self { core, lobby, chats, rooms, .. } = self;
         let mut cx = Cx { core, step: &mut step, now, key: &key, tag: None, draws: 0 };
         Hands { cx: &mut cx, lobby, chats, rooms }.handle(input);
+        silence::watch(&mut cx);
         if let Some(cause) = self.core.noticed.take() {
             self.renew(&mut step, now, &key, cause);
         }
@@ -429,7 +431,10 @@ impl Hands<'_, '_> {
             Input::Disconnected => self.disconnected(),
             // What still comes over a link that has no use any more.
             Input::Frame(_) if self.cx.core.link.is_none() => {}
-            Input::Frame(reply) => self.reply(reply),
+            Input::Frame(reply) => {
+                silence::heard(self.cx);
+                self.reply(reply);
+            }
             Input::Renew => self.cx.core.noticed = Some("restored"),
             Input::Rows { tag, rows } => self.cx.show_history(tag, &rows),
             Input::Tick => self.tick(),
@@ -437,6 +442,7 @@ impl Hands<'_, '_> {
     }
 
     fn connected(&mut self, handshake_hash: [u8; 32], relay: undertone_wire::ids::LinkKey) {
+        silence::heard(self.cx);
         self.cx.core.link = Some(RegistrationContext { handshake_hash, relay });
         if self.cx.core.profile.name.is_some() {
             self.register();

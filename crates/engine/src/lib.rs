@@ -23,6 +23,7 @@ mod rooms;
 mod roster;
 pub mod seal;
 mod session;
+mod silence;
 #[cfg(any(test, feature = "watch"))]
 pub mod watch;
 mod welcome;

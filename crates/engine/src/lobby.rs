@@ -346,6 +346,9 @@ impl Lobby {
     }
 
     pub(crate) fn tick(&mut self, cx: &mut Cx<'_>) {
+        if self.session.is_some() && cx.gap_is_due(Conversation::Lobby) {
+            self.broken(cx, "gap");
+        }
         if let Some(session) = &mut self.session {
             session.retry(cx);
         }

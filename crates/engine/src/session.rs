@@ -168,6 +168,8 @@ pub(crate) struct Session {
     adding: Vec<LeafIdentity>,
     head: Head,
     window: VecDeque<Hash>,
+    /// Hashes of the newest own entries that are in the log.
+    own: VecDeque<Hash>,
     previous: BTreeMap<ClientId, Hash>,
     own_previous: Hash,
     accepted_previous: Hash,
@@ -261,6 +263,7 @@ impl Session {
             adding: Vec::new(),
             head: row.head,
             window: VecDeque::from([row.head.hash]),
+            own: VecDeque::new(),
             previous: BTreeMap::new(),
             own_previous: row.accepted_previous,
             accepted_previous: row.accepted_previous,

@@ -4,13 +4,13 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use undertone_engine::api::{ChatState, Trouble, Who};
+use undertone_engine::api::{ChatState, RoomName, RoomOrder, Trouble, Who};
 use undertone_engine::{Command, EventKind};
 use undertone_testkit::world::World;
 use undertone_wire::account::{AccountKind, AccountSecret, Card};
 use undertone_wire::codec::Blob;
-use undertone_wire::frame::{Present, Reply};
-use undertone_wire::ids::{ClientId, EntryId, LinkKey};
+use undertone_wire::frame::{Entry, Present, Reply, Seen};
+use undertone_wire::ids::{ClientId, EntryId, LinkKey, LogId};
 use undertone_wire::name::Name;
 
 fn pair(seed: u64) -> World {
@@ -172,24 +172,307 @@ fn w02_d_a_relay_cannot_put_a_name_on_somebody_elses_text() {
     assert_eq!(world.texts(1), ["Alice: mine"]);
 }
 
-#[test]
-fn a03_entries_out_of_order_or_missing_are_noticed() {
-    let mut world = pair(7);
-    let mut dropped = false;
+/// What a relay does to one entry that a client is to get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meddling {
+    Drops,
+    /// The entry comes after the next one.
+    Delays,
+    /// It comes again, at the same place.
+    Repeats,
+    /// It comes again, at a place of its own.
+    Moves,
+    /// One's own entry comes back to its author.
+    Reflects,
+    /// It is another one.
+    Changes,
+}
+
+/// Meddles with the first entry of `author` that `victim` gets of this log.
+fn meddle(world: &mut World, victim: usize, log: LogId, meddling: Meddling) {
+    let mut held: Option<Entry> = None;
+    let mut over = false;
+    let late = Rc::new(RefCell::new(None));
+    world.late = Some(late.clone());
     world.tamper = Some(Box::new(move |at, reply| {
-        let drop = at == 1 && !dropped && matches!(reply, Reply::Entry(_));
-        dropped |= drop;
-        !drop
+        let Reply::Entry(entry) = reply else { return true };
+        if entry.log != log || over || (at == victim) == (meddling == Meddling::Reflects) {
+            return true;
+        }
+        match meddling {
+            Meddling::Drops => (over, held) = (true, None),
+            Meddling::Delays if held.is_none() => held = Some(entry.clone()),
+            Meddling::Delays => {
+                over = true;
+                *late.borrow_mut() = held.take().map(|held| (victim, Reply::Entry(held)));
+                return true;
+            }
+            Meddling::Repeats => {
+                over = true;
+                *late.borrow_mut() = Some((victim, reply.clone()));
+                return true;
+            }
+            Meddling::Moves | Meddling::Reflects => {
+                over = true;
+                let moved = Entry { position: entry.position + 1, ..entry.clone() };
+                *late.borrow_mut() = Some((victim, Reply::Entry(moved)));
+                return true;
+            }
+            Meddling::Changes => {
+                over = true;
+                let mut body = entry.body.to_vec();
+                body[40] ^= 1;
+                entry.body = Blob::new(body).unwrap();
+                return true;
+            }
+        }
+        false
     }));
-    for text in ["one", "two", "three"] {
-        world.say(0, text);
+}
+
+/// The logs of the lobby's session, of the chat and of the room: those that carry what is said now.
+fn logs(world: &mut World) -> Vec<LogId> {
+    let from = world.seen.len();
+    world.say(0, "to all");
+    world.run();
+    world.msg(0, "Bob", "in private");
+    world.run();
+    world.room(0, "team", RoomOrder::Say("in the room".to_owned()));
+    world.run();
+    let mut logs = Vec::new();
+    for seen in &world.seen[from..] {
+        if let Seen::Appended { log, .. } = seen
+            && !logs.contains(log)
+        {
+            logs.push(*log);
+        }
+    }
+    assert_eq!(logs.len(), 3);
+    for at in 0..3 {
+        world.texts(at);
+    }
+    logs
+}
+
+/// Says the same thing in one of the three places.
+fn say_in(world: &mut World, place: usize, at: usize, text: &str) {
+    let other = if at == 0 { "Bob" } else { "Alice" };
+    match place {
+        0 => world.say(at, text),
+        1 => world.msg(at, other, text),
+        _ => world.room(at, "team", RoomOrder::Say(text.to_owned())),
+    };
+}
+
+/// Three in the lobby and in a room, the first two in a chat.
+fn three(seed: u64) -> World {
+    let mut world = World::new(seed);
+    for name in ["Alice", "Bob", "Carol"] {
+        world.add(name);
         world.run();
     }
-    assert!(
-        world.has(1, |k| matches!(k, EventKind::Trouble(Trouble::Gap { name }) if name == "Alice")),
-        "{:?}",
-        world.troubles()
-    );
+    world.msg(0, "Bob", "hi");
+    world.run();
+    world.command(1, Command::Accept(None));
+    world.command(0, Command::RoomNew(RoomName::parse("team").unwrap()));
+    for name in ["Bob", "Carol"] {
+        world.room(0, "team", RoomOrder::Add(Who(name.to_owned())));
+    }
+    world.run_for(30_000);
+    world
+}
+
+/// A03: whatever the relay does to an entry, each text is shown once and in its author's order,
+/// what is missing is seen when the next one crosses it, shown, and brought.
+#[test]
+fn a03_what_a_relay_does_to_an_entry_is_seen_shown_and_mended() {
+    use Meddling::{Changes, Delays, Drops, Moves, Reflects, Repeats};
+    for (seed, meddling) in [Drops, Delays, Repeats, Moves, Reflects, Changes].iter().enumerate() {
+        for place in 0..3 {
+            let mut world = three(20 + seed as u64);
+            let logs = logs(&mut world);
+            meddle(&mut world, 1, logs[place], *meddling);
+            let author = if *meddling == Reflects { 1 } else { 0 };
+            for number in 0..3 {
+                say_in(&mut world, place, author, &format!("text {number}"));
+                world.run_for(2_000);
+            }
+            // What crosses it, from the other side.
+            say_in(&mut world, place, 1 - author, "answer");
+            world.run_for(120_000);
+            let what = format!("{meddling:?} in place {place}");
+            let renewed = |k: &EventKind| matches!(k, EventKind::DeviceRenewed { .. });
+            assert!(!world.has(1, renewed), "{what}: no copy of a profile is about");
+            let shown = world.troubles();
+            let noticed = shown.iter().any(|t| t.contains("missing or were changed"));
+            let refused = shown.iter().any(|t| t.contains("cannot be opened"));
+            match meddling {
+                Repeats => assert!(!noticed && !refused, "{what}: {shown:?}"),
+                Drops | Delays => assert!(noticed, "{what}: {shown:?}"),
+                // Before it is acknowledged it is as good as the acknowledgement.
+                Reflects => {}
+                Moves | Changes => assert!(refused, "{what}: {shown:?}"),
+            }
+            let readers = if place == 1 { 0..2 } else { 0..3 };
+            for at in readers {
+                let mut texts: Vec<_> = world
+                    .texts(at)
+                    .iter()
+                    .map(|text| text.split_once(": ").unwrap().1.to_owned())
+                    .collect();
+                texts.sort();
+                let wanted: &[&str] = match at {
+                    _ if at == author => &["answer"],
+                    _ if at == 1 - author => &["text 0", "text 1", "text 2"],
+                    _ => &["answer", "text 0", "text 1", "text 2"],
+                };
+                assert_eq!(texts, wanted, "{what}, client {at}: {shown:?}");
+            }
+            world.tamper = None;
+            for at in 0..2 {
+                say_in(&mut world, place, at, "on we go");
+            }
+            world.run_for(60_000);
+            for at in 0..2 {
+                assert_eq!(world.texts(at).len(), 1, "{what}, client {at}");
+            }
+        }
+    }
+}
+
+/// A03: what is missing is never called delivered, and is brought also where gaps come often.
+#[test]
+fn a03_what_a_reader_lacks_is_not_called_delivered() {
+    let mut world = three(30);
+    logs(&mut world);
+    let delivered = |world: &World| {
+        let events = world.clients[0].events.iter();
+        let count = |event: &undertone_engine::Event| match &event.kind {
+            EventKind::Delivered { messages, .. } => messages.len(),
+            _ => 0,
+        };
+        events.map(count).sum::<usize>()
+    };
+    let shown = |world: &World| {
+        let events = world.clients[1].events.iter();
+        events.filter(|event| matches!(event.kind, EventKind::Message(_))).count()
+    };
+    const ROUNDS: usize = 4;
+    for round in 0..ROUNDS {
+        let mut over = false;
+        world.tamper = Some(Box::new(move |at, reply| {
+            let drop = at == 1 && !over && matches!(reply, Reply::Entry(_));
+            over |= drop;
+            !drop
+        }));
+        for number in 0..3 {
+            world.msg(0, "Bob", &format!("text {round}.{number}"));
+            world.run_for(2_000);
+            assert!(delivered(&world) <= shown(&world), "round {round}");
+        }
+    }
+    assert!(shown(&world) < 3 * ROUNDS, "something is still missing");
+    world.run_for(700_000);
+    assert_eq!((shown(&world), delivered(&world)), (3 * ROUNDS, 3 * ROUNDS));
+}
+
+/// A03: one's own entry that comes back at another place is no sign of a copy of one's profile.
+#[test]
+fn a03_ones_own_entry_that_comes_back_is_not_taken_for_a_copys() {
+    for place in 0..3 {
+        let mut world = three(35);
+        let logs = logs(&mut world);
+        let kept = record(&mut world, 0, |reply| matches!(reply, Reply::Entry(_)));
+        say_in(&mut world, place, 1, "mine");
+        world.run();
+        world.tamper = None;
+        let own = kept.borrow().iter().find_map(|reply| match reply {
+            Reply::Entry(entry) if entry.log == logs[place] => Some(entry.clone()),
+            _ => None,
+        });
+        let own = own.unwrap();
+        let position = own.position + 20;
+        world.inject(1, Reply::Entry(Entry { position, ..own }));
+        assert!(world.troubles().iter().any(|trouble| trouble.contains("repeated")));
+        assert!(!world.has(1, |k| matches!(k, EventKind::DeviceRenewed { .. })));
+    }
+}
+
+/// A03: two members see two different logs, each of them without gaps. The first entry of somebody
+/// who has read the other one shows it.
+#[test]
+fn a03_a_fork_is_seen_when_somebody_who_read_the_other_side_speaks() {
+    for place in [0, 2] {
+        let mut world = three(40);
+        let logs = logs(&mut world);
+        // Bob gets nothing that Alice says, at places that join; Carol gets all.
+        let hidden = Rc::new(RefCell::new((0_u64, true)));
+        let (log, hides) = (logs[place], hidden.clone());
+        world.tamper = Some(Box::new(move |at, reply| {
+            let Reply::Entry(entry) = reply else { return true };
+            let mut hides = hides.borrow_mut();
+            if at != 1 || entry.log != log {
+                return true;
+            }
+            if hides.1 {
+                hides.0 += 1;
+                return false;
+            }
+            // Only the one that crosses: then Bob reads from another place.
+            entry.position -= std::mem::take(&mut hides.0);
+            true
+        }));
+        for number in 0..2 {
+            say_in(&mut world, place, 0, &format!("text {number}"));
+        }
+        world.run_for(10_000);
+        assert!(world.troubles().is_empty(), "nothing has crossed it yet");
+        hidden.borrow_mut().1 = false;
+        say_in(&mut world, place, 2, "from the other side");
+        world.run_for(2_000);
+        let gap = |k: &EventKind| matches!(k, EventKind::Trouble(Trouble::Gap { name }) if name == "Carol");
+        assert!(world.has(1, gap), "{:?}", world.troubles());
+        world.tamper = None;
+        world.run_for(120_000);
+        let mut texts: Vec<_> = world.texts(1);
+        texts.sort();
+        assert_eq!(texts.len(), 3, "what was hidden is brought: {texts:?}");
+    }
+}
+
+/// A03: a relay that drops everything looks like silence, and the person is told since when. The
+/// clock on the wall may say what it likes meanwhile.
+#[test]
+fn a03_total_silence_is_told_with_the_time_that_the_relay_was_last_heard() {
+    let mut world = three(50);
+    world.run_for(600_000);
+    let silent = |world: &World, at: usize| {
+        let events = world.clients[at].events.iter();
+        let since = |event: &undertone_engine::Event| match event.kind {
+            EventKind::Silent { since } => Some(since),
+            _ => None,
+        };
+        events.filter_map(since).collect::<Vec<_>>()
+    };
+    assert!(silent(&world, 1).is_empty(), "a relay where nobody speaks is heard");
+    let before = world.now.wall_ms;
+    world.tamper = Some(Box::new(|at, _| at != 1));
+    world.now.wall_ms += 10_000_000_000;
+    world.run_for(20_000);
+    assert!(silent(&world, 1).is_empty(), "a clock that jumps makes no silence");
+    world.say(0, "dropped");
+    world.run_for(300_000);
+    let told = silent(&world, 1);
+    assert_eq!(told.len(), 1, "once");
+    assert!(told[0] <= before && told[0] + 31_000 > before, "since it was last heard");
+    // It is heard, falls silent and is told again.
+    world.tamper = None;
+    world.restart_client(1);
+    world.run_for(300_000);
+    world.clients[1].events.clear();
+    world.disconnect(1);
+    world.run_for(300_000);
+    assert_eq!(silent(&world, 1).len(), 1, "also without a link");
 }
 
 #[test]

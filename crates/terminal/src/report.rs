@@ -131,7 +131,7 @@ impl Report {
             }
             Trouble::Full { .. } => "nothing to do but wait; tell the operator",
             Trouble::Misbehaved { .. } => "an owner can take them out: /remove NAME",
-            Trouble::Gap { .. } => "ask them to say it again; the relay may have dropped it",
+            Trouble::Gap { .. } => "what is missing is asked for; if it does not come, ask them",
             Trouble::SessionLost { .. } => "nothing to do: it goes on in the new session",
         };
         Self::new(Exit::Failed, trouble, help)

@@ -59,6 +59,9 @@ pub enum Way {
     Answered(Box<Reply>),
 }
 
+/// A frame that is sent after the one that was looked at, and to whom.
+pub type Late = std::rc::Rc<std::cell::RefCell<Option<(usize, Reply)>>>;
+
 pub struct World {
     relay: Relay,
     stores: Stores,
@@ -74,6 +77,8 @@ pub struct World {
     pub link: String,
     /// Looks at, changes or drops what the relay sends.
     pub tamper: Option<Tamper>,
+    /// What the relay sends in addition, right behind what was looked at.
+    pub late: Option<Late>,
     /// What everyone encrypted with. A repeat ends the test.
     pub uses: Uses,
     /// Engines overlook that they are old copies, and a repeat is only counted.
@@ -121,6 +126,7 @@ impl World {
             incarnation,
             link,
             tamper: None,
+            late: None,
             uses: Uses::default(),
             careless: false,
             meddle: None,
@@ -520,6 +526,10 @@ impl World {
             }
         }
         self.input(at, EngineInput::Frame(reply));
+        let late = self.late.as_ref().and_then(|late| late.borrow_mut().take());
+        if let Some((to, reply)) = late {
+            self.input(to, EngineInput::Frame(reply));
+        }
     }
 
     /// Gives a client a frame that the relay did not send.

@@ -131,6 +131,9 @@ pub(super) fn follow(cx: &mut Cx<'_>, chat: &mut Chat, happened: Happened) {
         Happened::Gap(_) => {
             let name = chat.row.name.as_str().to_owned();
             cx.trouble(Trouble::Gap { name });
+            if cx.mends_gap(chat.conversation()) {
+                mend::lost(cx, chat, "gap");
+            }
         }
         Happened::AtHead | Happened::Committed { .. } => {}
     }

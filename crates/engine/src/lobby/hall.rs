@@ -236,6 +236,9 @@ impl Lobby {
                 let person = cx.core.people.person(&author, None);
                 let name = person.map_or_else(|| author.to_string(), |p| p.name.as_str().into());
                 cx.trouble(Trouble::Gap { name });
+                if cx.mends_gap(Conversation::Lobby) {
+                    self.broken(cx, "gap");
+                }
             }
             Happened::Full(code) => cx.trouble(Trouble::Full { place: PLACE.to_owned(), code }),
             Happened::Broken(cause) | Happened::Void { cause, .. } => self.broken(cx, cause),
@@ -256,7 +259,7 @@ impl Lobby {
 
     /// This member cannot follow its session: it asks those who can to let it in again. Where
     /// nobody can, two who wait open the next one.
-    fn broken(&mut self, cx: &mut Cx<'_>, cause: &'static str) {
+    pub(super) fn broken(&mut self, cx: &mut Cx<'_>, cause: &'static str) {
         let Some(number) = self.session.as_ref().map(|session| session.number) else { return };
         cx.trouble(Trouble::SessionLost { place: PLACE.to_owned(), cause });
         self.abandon(cx);

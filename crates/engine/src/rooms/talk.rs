@@ -39,6 +39,9 @@ pub(super) fn follow(cx: &mut Cx<'_>, room: &mut Room, happened: Happened) {
             let person = room.person(cx, &author);
             let name = person.map_or_else(|| author.to_string(), |p| p.name.as_str().to_owned());
             cx.trouble(Trouble::Gap { name });
+            if cx.mends_gap(room.conversation()) {
+                mend::lost(cx, room, mend::Mending::readd("gap"));
+            }
         }
         Happened::AtHead => at_head(cx, room),
         Happened::Lost(cause) => mend::lost(cx, room, mend::Mending::reset(cause)),
@@ -326,6 +329,9 @@ pub(super) fn part(cx: &mut Cx<'_>, room: &mut Room) {
 
 /// Receipts, and entries that the relay put off.
 pub(super) fn tick(cx: &mut Cx<'_>, room: &mut Room) {
+    if room.session.is_some() && cx.gap_is_due(room.conversation()) {
+        mend::lost(cx, room, mend::Mending::readd("gap"));
+    }
     let Some(session) = &mut room.session else { return };
     session.retry(cx);
     match room.receipt_at {

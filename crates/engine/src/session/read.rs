@@ -197,6 +197,9 @@ impl Session {
             // Counted even where it does not open: every reader counts the same entries.
             self.push_head(hash);
         }
+        if self.own.contains(hash) {
+            return refuse("repeated");
+        }
         let aad = outer::entry_aad(&self.log, entry.epoch, entry.kind);
         let Ok(message) = outer::open(&self.keys.outer, &aad, &entry.body) else {
             return refuse("outer-seal");
@@ -217,7 +220,7 @@ impl Session {
         let Some(by) = LeafIdentity::read(&said.credential) else {
             return vec![Happened::Trouble("credential")];
         };
-        let Some(content) = Content::read(&said.plaintext) else {
+        let Some(mut content) = Content::read(&said.plaintext) else {
             return vec![Happened::Trouble("content")];
         };
         let hash = Hash::of(&[b"undertone content v1", &said.plaintext]);
@@ -227,6 +230,8 @@ impl Session {
         let chain_fits = known.is_none_or(|previous| previous == content.previous);
         let mut happened = Vec::new();
         if !chain_fits || !self.head_fits(&content.head) {
+            // What its author has read is not what was read here: its head says nothing.
+            content.head = Head { count: 0, hash: ZERO, ..content.head };
             happened.push(Happened::Gap(by.client_id));
         }
         happened.push(Happened::Said { by, content });

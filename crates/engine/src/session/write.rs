@@ -210,6 +210,10 @@ impl Session {
         draft: Draft,
     ) -> Vec<Happened> {
         self.push_head(&entry);
+        self.own.push_back(entry);
+        if self.own.len() > WINDOW {
+            self.own.pop_front();
+        }
         self.accepted_previous = content;
         let ended = draft.is_last();
         let mut happened = vec![Happened::Settled(draft, self.head)];

@@ -83,6 +83,7 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
             "type": "register", "state": "in_lobby", "others": others, "open_lobby": open, "resumed": resumed,
         }),
         EventKind::LobbyWaiting => json!({ "type": "register", "state": "waiting_for_somebody" }),
+        EventKind::Silent { since } => json!({ "type": "hello", "silent_since": since }),
         EventKind::RelayRestarted => json!({ "type": "hello", "relay_restarted": true }),
         EventKind::Came(who) => change("joined", who),
         EventKind::Went(who) => change("left", who),

@@ -520,6 +520,9 @@ impl View {
                 let to = self.called(conversation);
                 self.say(format!("  not sent{to}: {why}"));
             }
+            EventKind::Silent { since } => {
+                self.say(format!("nothing from the relay since {}", day_and_time(since)));
+            }
             // The lobby may go on all the same; texts go to the outbox until it does.
             EventKind::RelayRestarted => {
                 self.say("the relay restarted; what it had not delivered is sent again");

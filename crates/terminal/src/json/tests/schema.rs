@@ -185,6 +185,7 @@ fn events() -> Vec<EventKind> {
         EventKind::LobbyEntered { others: 1, open: false, resumed: false },
         EventKind::LobbyWaiting,
         EventKind::RelayRestarted,
+        EventKind::Silent { since: 1_750_000_000_000 },
         EventKind::DeviceRenewed { cause: "old-copy" },
         EventKind::Came(unknown),
         EventKind::Went(who.clone()),
