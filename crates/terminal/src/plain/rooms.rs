@@ -51,7 +51,9 @@ impl View {
     pub(super) fn room_disputed(&mut self, room: &Room, by: &Person) {
         self.note(room);
         let (by, name) = (&by.name, &room.name);
-        self.say(format!("  {by} has another list of members of {name}, signed by no owner you know"));
+        self.say(format!(
+            "  {by} has another list of members of {name}, signed by no owner you know"
+        ));
         self.say(format!("  /accept {name} follows it, /decline {name} stays as it is"));
     }
 
