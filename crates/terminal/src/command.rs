@@ -225,6 +225,15 @@ pub enum Ordered {
         /// What.
         text: String,
     },
+    /// A message to a room.
+    ToRoom {
+        /// Its name.
+        room: String,
+        /// What.
+        text: String,
+    },
+    /// Out of a room.
+    Leave(String),
     /// What can be typed.
     Help,
     /// Ends the server.
@@ -235,6 +244,7 @@ pub enum Ordered {
 pub const CONSOLE_HELP: &str = "\
 message          to everyone; //message for a text that begins with /, a space before @ or quit
 @Name message    to one member
+@#Room message   to a room that you were added to; /leave #Room leaves it
 /help            this
 quit             end the server";
 
@@ -254,6 +264,7 @@ pub fn parse_order(line: &str) -> Result<Ordered, Report> {
         Some(rest) if rest.starts_with('/') => Ok(Ordered::Broadcast(rest.to_owned())),
         Some(rest) if rest.trim_end() == "help" => Ok(Ordered::Help),
         Some(rest) if rest.trim_end() == "quit" || rest.trim_end() == "exit" => Ok(Ordered::Quit),
+        Some(rest) if split(rest).0 == "leave" => leave(split(rest).1),
         Some(rest) => Err(Report::command(
             format!("unknown command /{}", split(rest).0),
             "/help lists the commands",
@@ -270,6 +281,12 @@ fn without_guard(line: &str) -> &str {
     guarded.unwrap_or(line)
 }
 
+fn leave(rest: &str) -> Result<Ordered, Report> {
+    let room = rest.trim().strip_prefix('#').filter(|room| !room.is_empty());
+    let bad = || Report::command("'/leave' needs a room", "usage: /leave #Room");
+    room.map(|room| Ordered::Leave(room.to_owned())).ok_or_else(bad)
+}
+
 fn order_to(rest: &str) -> Result<Ordered, Report> {
     let bad = || Report::command("'@' needs a name and a message", "usage: @Name message");
     if rest.starts_with(char::is_whitespace) {
@@ -279,7 +296,13 @@ fn order_to(rest: &str) -> Result<Ordered, Report> {
     if who.is_empty() || text.is_empty() {
         return Err(bad());
     }
-    Ok(Ordered::To { who: who.to_owned(), text: text.to_owned() })
+    let text = text.to_owned();
+    Ok(match who.strip_prefix('#') {
+        // No member's name begins so.
+        Some("") => return Err(bad()),
+        Some(room) => Ordered::ToRoom { room: room.to_owned(), text },
+        None => Ordered::To { who: who.to_owned(), text },
+    })
 }
 
 #[cfg(test)]

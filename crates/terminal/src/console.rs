@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use undertone_client::client::{Client, Status, Told};
 use undertone_client::clock::wall_ms;
-use undertone_engine::api::{Conversation, Ended, Message, Who};
+use undertone_engine::api::{Conversation, Ended, Message, Room, RoomId, RoomOrder, RoomOver, Who};
 use undertone_engine::{Command, Event, EventKind};
 
 /// Orders that are remembered until they are carried out.
@@ -143,6 +143,8 @@ struct View {
     asks: VecDeque<(u64, Command)>,
     /// What is shown when an order is carried out.
     orders: BTreeMap<u64, String>,
+    /// The rooms the operator's member is in, and how each is shown.
+    rooms: BTreeMap<RoomId, String>,
     next_tag: u64,
     /// The member is in the lobby: what was ordered before waits for that.
     joined: bool,
@@ -157,6 +159,7 @@ impl View {
             shown: Vec::new(),
             asks: VecDeque::new(),
             orders: BTreeMap::new(),
+            rooms: BTreeMap::new(),
             next_tag: 1,
             joined: false,
             quits: false,
@@ -191,6 +194,15 @@ impl View {
             Ok(Ordered::To { who, text }) => {
                 let order = format!("To {}: {}", one_line(&who), harmless(&text));
                 self.order(order, Command::Direct { who: Who(who), text: Some(text) });
+            }
+            Ok(Ordered::ToRoom { room, text }) => {
+                let order = format!("To #{}: {}", one_line(&room), harmless(&text));
+                let order_to = RoomOrder::Say(text);
+                self.order(order, Command::InRoom { room: Who(room), order: order_to });
+            }
+            Ok(Ordered::Leave(room)) => {
+                let order = RoomOrder::Leave;
+                self.asks.push_back((0, Command::InRoom { room: Who(room), order }));
             }
             Err(report) => self.problem(report),
         }
@@ -270,18 +282,40 @@ impl View {
                 self.say(format!("  the operator's member has new keys ({cause})"));
             }
             EventKind::LobbyEntered { .. } => self.joined = true,
+            EventKind::Rooms(rooms) => rooms.iter().for_each(|room| self.note(room)),
+            EventKind::RoomEntered { room, by: Some(by), .. } => {
+                self.note(&room);
+                let (by, name) = (&by.name, &room.name);
+                self.say(format!("  {by} added you to {name}: @#{name} message, /leave #{name}"));
+            }
+            EventKind::RoomChanged { room, .. } => self.note(&room),
+            EventKind::RoomLeft { room, why, .. } => {
+                self.rooms.remove(&room.id);
+                self.say(match why {
+                    RoomOver::Left => format!("  you left {}", room.name),
+                    RoomOver::Removed => format!("  you are no longer a member of {}", room.name),
+                });
+            }
             _ => {}
+        }
+    }
+
+    fn note(&mut self, room: &Room) {
+        if self.rooms.len() < MAX_REMEMBERED {
+            self.rooms.insert(room.id, room.name.clone());
         }
     }
 
     fn message(&mut self, message: &Message, wall_ms: u64) {
         let time = self.times.prefix(message.time, wall_ms);
-        // The operator's member has no commands for rooms, and enters none.
-        if matches!(message.conversation, Conversation::Room(_)) {
-            return;
-        }
-        let private = matches!(message.conversation, Conversation::Direct(_));
-        let place = if private { "[private] " } else { "" };
+        let place = match message.conversation {
+            Conversation::Lobby => String::new(),
+            Conversation::Direct(_) => "[private] ".to_owned(),
+            Conversation::Room(id) => {
+                let name = self.rooms.get(&id).cloned().unwrap_or_else(|| id.to_string());
+                format!("[{name}] ")
+            }
+        };
         let text = if message.known_kind {
             harmless(&message.text)
         } else {

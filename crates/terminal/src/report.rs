@@ -149,7 +149,9 @@ impl From<&CommandError> for Report {
             CommandError::WhichRequest => "/accept WHO or /decline WHO",
             CommandError::Empty => "write something after it",
             CommandError::TooLong { .. } => "send it in several messages",
-            CommandError::Nobody => "wait until somebody has joined; /list shows who is online",
+            CommandError::Nobody => {
+                "wait until somebody has joined (/list), or bring somebody in: /add WHO"
+            }
             CommandError::NotJoined => "wait for the welcome, then write again",
             CommandError::NoLobby => "write to one member: /msg WHO TEXT",
             CommandError::NotConnected => "it connects again by itself; then write again",

@@ -102,7 +102,10 @@ impl Rooms {
             cx.trouble(Trouble::BadNote("welcome"));
             return next_ticket(cx, room);
         };
-        let unasked = room.mending.is_none() && room.row.state == State::Open;
+        let now = cx.now.mono_ms;
+        // Who opens the next session before it is time brings the freezer's work along.
+        let wanted = room.mending.as_ref().is_some_and(|mending| mending.is_due(now));
+        let unasked = !wanted && room.row.state == State::Open;
         if unasked && room.conduct.moved(cx.now.mono_ms, brought.from) {
             cx.send(Request::Unsubscribe { log: session.log });
             // Its keys go with the ticket: the Welcome opens once.

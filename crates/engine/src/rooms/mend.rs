@@ -77,6 +77,11 @@ impl Mending {
         mending
     }
 
+    /// Another session is wanted by now.
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        self.not_before <= now
+    }
+
     pub(super) fn cause(&self) -> &'static str {
         self.cause
     }

@@ -1,7 +1,7 @@
 //! What the operator sees and what orders lead to.
 
 use super::*;
-use undertone_engine::api::{CommandError, Person};
+use undertone_engine::api::{CommandError, Person, Room, RoomId, RoomOrder, RoomOver};
 use undertone_wire::ids::{ClientId, EntryId};
 use undertone_wire::name::Name;
 
@@ -55,6 +55,56 @@ fn f04_a_line_to_one_member_reaches_that_member_only() {
     event(&mut view, Some(tag), EventKind::ChatAsked(alice()));
     event(&mut view, Some(tag), queued(Conversation::Direct(alice().client_id)));
     assert_eq!(shown(&mut view), ["To Alice: How are you?"]);
+}
+
+#[test]
+fn the_operator_reads_writes_and_leaves_a_room_that_it_was_added_to() {
+    let mut view = view();
+    let (id, name, suite) = (RoomId([4; 32]), "team".to_owned(), "SUITE");
+    let room = Room { id, name, members: 2, owner: false, invited: false, epoch: 1, suite };
+    let members = vec![alice()];
+    event(
+        &mut view,
+        None,
+        EventKind::RoomEntered { room: room.clone(), by: Some(alice()), members },
+    );
+    assert_eq!(shown(&mut view), ["  Alice added you to team: @#team message, /leave #team"]);
+    let message = Message {
+        conversation: Conversation::Room(id),
+        id: EntryId([1; 16]),
+        from: alice(),
+        own: false,
+        time: 0,
+        text: "hello".to_owned(),
+        known_kind: true,
+    };
+    event(&mut view, None, EventKind::Message(message));
+    assert_eq!(shown(&mut view), ["[team] Alice: hello"]);
+    view.line("@#team hi all");
+    let (tag, command) = view.asks.pop_front().unwrap();
+    let order = RoomOrder::Say("hi all".to_owned());
+    assert_eq!(command, Command::InRoom { room: Who("team".to_owned()), order });
+    event(&mut view, Some(tag), queued(Conversation::Room(id)));
+    assert_eq!(shown(&mut view), ["To #team: hi all"]);
+    view.line("/leave #team");
+    let (_, command) = view.asks.pop_front().unwrap();
+    let order = RoomOrder::Leave;
+    assert_eq!(command, Command::InRoom { room: Who("team".to_owned()), order });
+    event(&mut view, None, EventKind::RoomLeft { room, why: RoomOver::Left, not_sent: 0 });
+    for bad in ["/leave team", "/leave #", "/leave", "@# hi"] {
+        view.line(bad);
+        assert!(view.asks.is_empty(), "{bad}");
+    }
+    assert_eq!(
+        shown(&mut view),
+        [
+            "  you left team",
+            "error: '/leave' needs a room",
+            "error: '/leave' needs a room",
+            "error: '/leave' needs a room",
+            "error: '@' needs a name and a message",
+        ]
+    );
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use undertone_client::client::{Status, Told};
 use undertone_client::connection::ConnectError;
 use undertone_engine::api::{
-    Chat, ChatState, CommandError, Conversation, Ended, Message, Person, Sent, SentState, Trouble,
-    Who,
+    Chat, ChatState, CommandError, Conversation, Ended, Message, Person, Room, RoomId, Sent,
+    SentState, Trouble, Who,
 };
 use undertone_engine::{Command, Event, EventKind};
 use undertone_wire::frame::Code;
@@ -401,6 +401,18 @@ fn who_let_whom_in_is_shown_in_the_list_only() {
             "  Bob: not connected, asks for a chat",
         ]
     );
+    let (tag, command) = scene.ask();
+    assert_eq!(command, Command::Rooms);
+    let (id, name, suite) = (RoomId([4; 32]), "team".to_owned(), "SUITE");
+    let room = Room { id, name, members: 2, owner: true, invited: false, epoch: 1, suite };
+    scene.answer(tag, EventKind::Rooms(vec![room]));
+    assert_eq!(scene.shown(), ["Rooms: 1", "  team (04040404…), 2 members, you are an owner"]);
+    scene.view.line("/list");
+    for answer in [EventKind::Members(vec![]), EventKind::Chats(vec![]), EventKind::Rooms(vec![])] {
+        let (tag, _) = scene.ask();
+        scene.answer(tag, answer);
+    }
+    assert_eq!(scene.shown(), ["Online: 0"], "who has no room reads nothing of rooms");
 }
 
 #[test]

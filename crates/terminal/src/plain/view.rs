@@ -52,6 +52,8 @@ enum Asked {
     Go,
     RoomNew,
     Rooms,
+    /// The rooms, under the people; none is no line.
+    ListRooms,
     Chat,
     Status(Person),
     Other,
@@ -543,7 +545,14 @@ impl View {
                 self.room_changed(&room, &by, &who, change);
             }
             EventKind::RoomLeft { room, why, .. } => self.room_left(&room, why),
-            EventKind::Rooms(rooms) => self.room_list(&rooms, matches!(about, Some(Asked::Rooms))),
+            EventKind::Rooms(rooms) => {
+                let asked = match about {
+                    Some(Asked::Rooms) => true,
+                    Some(Asked::ListRooms) => !rooms.is_empty(),
+                    _ => false,
+                };
+                self.room_list(&rooms, asked);
+            }
             EventKind::RoomFound(room) => self.room_to_front(&room),
             EventKind::RoomMembers { room, members } => self.room_members(&room, &members),
             EventKind::RoomDelivered { .. } => {}
@@ -726,7 +735,10 @@ impl View {
     fn chats(&mut self, about: Option<Asked>, chats: &[Chat]) {
         match about {
             Some(Asked::Status(person)) => self.say(status(&person, chats)),
-            Some(Asked::List(Some(members))) => self.list(&members, chats),
+            Some(Asked::List(Some(members))) => {
+                self.list(&members, chats);
+                self.ask(Asked::ListRooms, Command::Rooms);
+            }
             _ => {}
         }
     }

@@ -40,3 +40,30 @@ fn a_room_is_made_filled_talked_in_and_left() {
     carol.expect("  Alice is no longer a member of team: left");
     bob.never_said("*just us*");
 }
+
+#[test]
+fn the_operator_reads_writes_and_leaves_a_room_that_it_was_added_to() {
+    let scene = scene();
+    let mut server = scene.server();
+    let [mut alice, mut bob] = scene.members(["Alice", "Bob"]);
+    alice.say("/room new team");
+    alice.say("/add Bob");
+    alice.say("/add Server");
+    server.program.expect("  Alice added you to team: @#team message, /leave #team");
+    alice.say("hello both");
+    server.program.expect("[team] Alice: hello both");
+    server.program.say("@#team hello Alice");
+    server.program.expect("To #team: hello Alice");
+    for member in [&alice, &bob] {
+        member.expect("[team] Server: hello Alice");
+    }
+    bob.say("/list");
+    bob.expect("Rooms: 1");
+    bob.expect("  team (*), 3 members");
+    server.program.say("/leave #team");
+    server.program.expect("  you left team");
+    alice.expect("  Server is no longer a member of team: left");
+    alice.say("just us");
+    bob.expect("[team] Alice: just us");
+    server.program.never_said("*just us*");
+}
