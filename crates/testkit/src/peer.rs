@@ -8,6 +8,7 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureSch
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Instant;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, WebSocket};
 use undertone_wire::account::{AccountKind, AccountSecret, Card, RegistrationContext};
@@ -240,7 +241,10 @@ impl Peer {
 
     /// The next frame, or the close code.
     pub fn next_frame(&mut self) -> Result<Vec<u8>, u16> {
+        let began = Instant::now();
         loop {
+            // Pings keep a read from timing out.
+            assert!(began.elapsed() < PATIENCE, "the relay says nothing but pings");
             if let Some(frame) = self.frames.next_frame(usize::MAX).unwrap() {
                 return Ok(frame.to_vec());
             }

@@ -35,7 +35,9 @@ fn w01_g_a_slow_client_is_told_why_and_goes_on_where_it_was() {
     }
     signal("-CONT");
     crew.until("it is told why", |ledger| {
-        let told = |line: &String| line.contains("Slow: the relay ends this connection: ");
+        let told = |line: &String| {
+            line.ends_with("Slow: the relay ends this connection: reading too slowly")
+        };
         ledger.journal().iter().any(told)
     });
     crew.quiet();

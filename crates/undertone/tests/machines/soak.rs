@@ -73,7 +73,7 @@ fn held(process: u32) -> Held {
 
 /// What memory may grow by from the second third of a soak to its last: allocators and caches do
 /// not stand still, and what leaks a kilobyte a text, or one a connection, grows by more.
-const GROWTH_KIB: u64 = 1_536;
+const GROWTH_KIB: u64 = 1_280;
 
 /// D10: a long run, in which links break all the time, grows neither memory nor handles.
 #[cfg(target_os = "linux")]
