@@ -52,6 +52,7 @@ fn d03_a_relay_on_a_full_disk_acknowledges_nothing_it_cannot_keep_and_all_arrive
         disk.fill();
         // Small things still fit into files that are there; then nothing does.
         while refused(&crew) == before {
+            crew.person("Alice").say("lobby", &"x".repeat(12_000));
             crew.go_on();
         }
         if is_killed {
