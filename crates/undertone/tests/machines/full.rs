@@ -104,7 +104,8 @@ fn d03_a_client_on_a_full_disk_takes_nothing_over_and_goes_on_later() {
     }
     assert!(crew.oracle.ledger().journal().iter().any(|line| line.contains("the disk is full")));
     disk.free();
-    crew.everyone_back();
+    // What failed was told before she went back to what is stored, and connected anew.
+    crew.until("she is back", |ledger| ledger.times("Dora", "register registered") == 2);
     crew.oracle.change(|ledger| ledger.fails("Dora", false));
     crew.quiet();
     crew.histories();
