@@ -172,7 +172,11 @@ fn each_refusal_of_a_registration_has_its_text_and_ends_with_5() {
     for (code, error, help) in [
         (Code::IdOwned, "this id is owned by another key", "start with --name and a new name*"),
         (Code::SignatureInvalid, "signature invalid: *", "update *"),
-        (Code::Outdated, "the relay knows a newer state of this account", "*old copy*"),
+        (
+            Code::Outdated,
+            "this profile is an old copy: *",
+            "use that one; or, to go on with this one*",
+        ),
         (Code::Blocked, "the operator has blocked this member", "ask the operator"),
         (Code::NameTaken, "the name Alice is taken", "choose another name"),
         (Code::NameReserved, "the name Alice is reserved", "choose another name"),

@@ -45,8 +45,6 @@ pub(crate) struct Ledger {
     /// Who is in which place.
     places: BTreeMap<String, Vec<String>>,
     taken: BTreeMap<Text, Said>,
-    /// Of which their authors were told that they will not arrive, while a machine failed.
-    given_up: BTreeSet<Text>,
     /// Texts by the ids that their authors' programs gave them.
     ids: BTreeMap<String, Text>,
     /// What each reader showed, in order: by reader, author and place.
@@ -155,10 +153,6 @@ impl Ledger {
         self.taken.len()
     }
 
-    pub(crate) fn given_up(&self) -> usize {
-        self.given_up.len()
-    }
-
     pub(crate) fn is_taken(&self, text: &Text) -> bool {
         self.taken.contains_key(text)
     }
@@ -235,19 +229,7 @@ impl Ledger {
                     self.is_at(message.as_str().unwrap_or_default(), Said::Delivered);
                 }
             }
-            _ => self.give_up(who, message, object),
-        }
-    }
-
-    /// A text will not arrive. Only a machine that fails is a reason, and then it says which.
-    fn give_up(&mut self, who: &str, message: &str, object: &Value) {
-        let why = object["why"].as_str().unwrap_or_default();
-        if !(why.ends_with("the relay is full") && self.is_failing("the relay")) {
-            return self.fault(format!("{who}: {object}"));
-        }
-        // Receipts have ids, too, and are nobody's texts.
-        if let Some(text) = self.ids.get(message) {
-            self.given_up.insert(text.clone());
+            _ => self.fault(format!("{who}: {object}")),
         }
     }
 
@@ -331,14 +313,8 @@ impl Ledger {
         for (text, said) in &self.taken {
             for reader in self.places[&text.place].iter().filter(|who| **who != text.author) {
                 let key = (reader.clone(), text.author.clone(), text.place.clone());
-                let is_shown =
-                    self.shown.get(&key).is_some_and(|shown| shown.contains(&text.number));
-                match (is_shown, self.given_up.contains(text)) {
-                    (false, false) => {
-                        missing.push(format!("{reader} lacks {text:?}, which was {said:?}"));
-                    }
-                    (true, true) => missing.push(format!("{reader} has {text:?}, given up")),
-                    _ => {}
+                if !self.shown.get(&key).is_some_and(|shown| shown.contains(&text.number)) {
+                    missing.push(format!("{reader} lacks {text:?}, which was {said:?}"));
                 }
             }
         }
