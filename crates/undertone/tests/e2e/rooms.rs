@@ -47,6 +47,7 @@ fn the_operator_reads_writes_and_leaves_a_room_that_it_was_added_to() {
     let mut server = scene.server();
     let [mut alice, mut bob] = scene.members(["Alice", "Bob"]);
     alice.say("/room new team");
+    alice.expect("Now talking to team; /add WHO brings somebody in");
     alice.say("/add Bob");
     alice.say("/add Server");
     server.program.expect("  Alice added you to team: @#team message, /leave #team");
