@@ -14,12 +14,13 @@ struct Asked {
     print: bool,
     hard: bool,
     planted: bool,
+    twice: bool,
 }
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let Some(asked) = read(&words) else {
-        println!("usage: sim --seeds N --from S [--hard] [--print] [--planted]");
+        println!("usage: sim --seeds N --from S [--hard] [--twice] [--print] [--planted]");
         return ExitCode::FAILURE;
     };
     if asked.planted {
@@ -79,7 +80,7 @@ fn plant(asked: &Asked) -> ExitCode {
 }
 
 fn read(words: &[String]) -> Option<Asked> {
-    let mut asked = Asked { seeds: 1, from: 0, print: false, hard: false, planted: false };
+    let mut asked = Asked { seeds: 1, from: 0, print: false, hard: false, planted: false, twice: false };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -88,6 +89,7 @@ fn read(words: &[String]) -> Option<Asked> {
             "--print" => asked.print = true,
             "--hard" => asked.hard = true,
             "--planted" => asked.planted = true,
+            "--twice" => asked.twice = true,
             _ => return None,
         }
     }
@@ -110,7 +112,10 @@ fn live(asked: &Asked) -> Vec<Report> {
                     }
                     let options =
                         Options { print: asked.print, hard: asked.hard, ..Options::default() };
-                    let report = sim::run(asked.from + at, options);
+                    let mut report = sim::run(asked.from + at, options);
+                    if asked.twice && sim::run(asked.from + at, options) != report {
+                        report.findings.push("the same seed is another life".to_owned());
+                    }
                     if let Ok(mut reports) = reports.lock() {
                         reports.push(report);
                     }

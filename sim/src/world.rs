@@ -399,7 +399,7 @@ impl World {
         let node = link.node;
         let what =
             if self.trace.print { brief(&codec::decode::<Request>(&bytes)) } else { String::new() };
-        self.note(&format!("{node} > relay {what}"), &bytes);
+        self.trace.frame(self.now, &format!("{node} > relay {what}"), &bytes);
         if contains(&bytes, CANARY.as_bytes()) {
             self.find(format!("{node} sends a text the relay can read"));
         }
@@ -422,7 +422,7 @@ impl World {
         }
         let what =
             if self.trace.print { brief(&codec::decode::<Reply>(&bytes)) } else { String::new() };
-        self.note(&format!("{node} < relay {what}"), &bytes);
+        self.trace.frame(self.now, &format!("{node} < relay {what}"), &bytes);
         let reply: Reply = codec::decode(&bytes).expect("relays send only valid frames");
         for reply in self.liar.tell(node, reply, &mut self.dice) {
             if let Some(process) = &mut self.nodes[node].process {
