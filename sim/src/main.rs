@@ -80,7 +80,8 @@ fn plant(asked: &Asked) -> ExitCode {
 }
 
 fn read(words: &[String]) -> Option<Asked> {
-    let mut asked = Asked { seeds: 1, from: 0, print: false, hard: false, planted: false, twice: false };
+    let mut asked =
+        Asked { seeds: 1, from: 0, print: false, hard: false, planted: false, twice: false };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.as_str() {

@@ -1,10 +1,12 @@
 //! Direct chats: what is kept of them, and what reaches them. `ask` starts one, `answer` says yes or
-//! no to one, `talk` is what is said in it, `mend` renews its session, `end` is how it ends.
+//! no to one, `owed` is a no that is on its way, `talk` is what is said in it, `mend` renews its
+//! session, `end` is how it ends.
 
 mod answer;
 mod ask;
 mod end;
 mod mend;
+mod owed;
 mod talk;
 
 pub(crate) use talk::{check_text, record_own};
@@ -18,6 +20,7 @@ use crate::session::{Draft, Happened, Session};
 use ask::{create_log, fetch_card};
 use mend::Mending;
 use minicbor::{Decode, Encode};
+use owed::Owed;
 use std::collections::BTreeMap;
 use talk::follow;
 use undertone_wire::codec::{self, Blob};
@@ -221,6 +224,7 @@ impl Chat {
 #[derive(Debug, Default)]
 pub(crate) struct Chats {
     chats: BTreeMap<ClientId, Chat>,
+    owed: Owed,
 }
 
 fn unsent_name(peer: &ClientId) -> Vec<u8> {
@@ -236,7 +240,7 @@ impl Chats {
             let row: Row = codec::decode(value).ok()?;
             chats.insert(row.peer, Chat::load(cx, row, rows)?);
         }
-        Some(Self { chats })
+        Some(Self { chats, owed: Owed::load(rows)? })
     }
 
     /// Which chat reads this log.
@@ -285,6 +289,7 @@ impl Chats {
 
     /// Registered on a new link: what was under way goes on.
     pub(crate) fn resume(&mut self, cx: &mut Cx<'_>) {
+        self.owed.resume(cx);
         for chat in self.chats.values_mut() {
             match (chat.row.state, &mut chat.session) {
                 (State::Starting, _) => {

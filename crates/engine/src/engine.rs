@@ -463,11 +463,26 @@ impl Hands<'_, '_> {
         if !self.cx.core.registered {
             return;
         }
+        self.ask_again();
         self.chats.tick(self.cx);
         self.rooms.tick(self.cx);
         if let Some(lobby) = self.lobby {
             lobby.tick(self.cx);
         }
+    }
+
+    /// What the relay could not judge, if its answer still means something.
+    fn ask_again(&mut self) {
+        let Self { cx, lobby, chats, rooms } = self;
+        let read = |log: &LogId| {
+            lobby.as_ref().is_some_and(|lobby| lobby.reads(log))
+                || rooms.by_log(log).is_some()
+                || chats.by_log(log).is_some()
+        };
+        cx.ask_again(|ask| match ask {
+            Ask::Session(log, _) => read(log),
+            _ => true,
+        });
     }
 
     fn register(&mut self) {
@@ -709,6 +724,10 @@ impl Hands<'_, '_> {
     }
 
     fn refused(&mut self, seq: u32, code: Code, detail: u64) {
+        if self.cx.core.put_off(seq, code, self.cx.now) {
+            // The tick that comes then says when the next one is.
+            return self.cx.wake_put_off();
+        }
         match self.answered(seq) {
             Some(Ask::Register) => self.registration_refused(code, detail),
             Some(Ask::Lobby(ask)) => {
@@ -955,9 +974,13 @@ impl Hands<'_, '_> {
     }
 
     fn unsubscribed(&mut self, log: &LogId, code: Code) {
-        if matches!(code, Code::Absent | Code::WentBack | Code::TokenUnknown | Code::Expired) {
-            self.with_session(log, |session, _| session.on_subscribe_refused(code));
+        if self.lobby.as_ref().is_some_and(|lobby| !lobby.talks_in(log) && lobby.reads(log)) {
+            if let Some(lobby) = self.lobby {
+                lobby.on_unsubscribed(self.cx, log, code);
+            }
+            return;
         }
+        self.with_session(log, |session, cx| session.on_unsubscribed(cx, code));
     }
 
     fn inbox_entry(&mut self, position: u64, sealed: &[u8]) {

@@ -181,6 +181,8 @@ pub(crate) struct Session {
     again_at: Option<u64>,
     /// The person knows that the relay has no place.
     told_full: bool,
+    /// The relay stopped sending entries, and is asked again then, by running time.
+    read_again_at: Option<u64>,
 }
 
 impl std::fmt::Debug for Session {
@@ -271,6 +273,7 @@ impl Session {
             trimmed: 0,
             again_at: None,
             told_full: false,
+            read_again_at: None,
         })
     }
 
@@ -345,6 +348,11 @@ impl Session {
         self.staged.is_some() || self.in_flight.iter().any(|outgoing| outgoing.draft.is_none())
     }
 
+    /// Whether one of the members' leaves has this encryption key.
+    pub(crate) fn has_key(&self, key: &[u8]) -> bool {
+        self.group.encryption_keys().values().any(|known| known == key)
+    }
+
     pub(crate) fn token(&self) -> &Token {
         &self.keys.token
     }
@@ -361,7 +369,7 @@ impl Session {
     }
 }
 
-/// How long the relay gets before the same bytes are sent again.
+/// How long the relay gets before the same bytes are sent again, or the same log is read on.
 const RETRY_MS: u64 = 1_000;
 /// The same where it has no place left: entries expire by the day, operators act by the hour.
 const RETRY_FULL_MS: u64 = 30_000;

@@ -6,10 +6,10 @@ use super::mend;
 use super::{Chat, Chats, MAX_CHATS, MAX_INVITED, State};
 use crate::api::{CommandError, Ended, EventKind, Message, NotSent, Trouble};
 use crate::content::Kind;
-use crate::core::{Ask, Cx, NoteKind};
+use crate::core::Cx;
 use crate::identity::LeafIdentity;
 use crate::mls::Group;
-use crate::notes::{self, Body, ChatRequest, Note};
+use crate::notes::{ChatRequest, Note};
 use crate::outbox::tell_not_sent;
 use crate::roster::{Access, Roster};
 use crate::session::{Draft, Session};
@@ -54,17 +54,12 @@ impl Chats {
         peer: Option<ClientId>,
     ) -> Result<(), CommandError> {
         let chat = self.invited(peer)?;
-        if !cx.core.registered {
-            return Err(CommandError::NotConnected);
-        }
         let peer = chat.row.peer;
-        if let (Some(inbox), Some(log)) = (chat.row.inbox.take(), chat.row.log) {
-            let note = Note::sealed(cx, peer, &inbox, Body::ChatDecline { log });
-            if let Some(note) = note {
-                cx.ask(Ask::ChatNote(peer, NoteKind::Decline), notes::delivery(peer, note));
-            }
-        }
+        let asked = (chat.row.inbox.take(), chat.row.log);
         discard(cx, chat);
+        if let (Some(inbox), Some(log)) = asked {
+            self.owed.put(cx, peer, inbox, log);
+        }
         Ok(())
     }
 
@@ -91,6 +86,10 @@ impl Chats {
         // A higher number than one's own: they have seen one's request and ended it, or know more.
         let mine_lives = chat.row.state == State::Asked && request.number == newest && me < peer;
         let too_many = waiting >= MAX_INVITED && chat.row.state != State::Invited && !crossing;
+        if old && chat.row.state == State::Closed {
+            // It was ended here, and who asks again has not heard of it.
+            return self.owed.owe(cx, peer, request);
+        }
         if old || mine_lives || too_many {
             return;
         }

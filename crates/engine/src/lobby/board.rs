@@ -85,7 +85,7 @@ const AAD: &[u8] = b"undertone board v1";
 impl Lobby {
     pub(super) fn subscribe_board(&mut self, cx: &mut Cx<'_>) {
         let (log, token) = (self.keys.board_log, self.keys.board_token.clone());
-        self.board = Board::default();
+        (self.board, self.board_again_at) = (Board::default(), None);
         lobby_ask(cx, LobbyAsk::BoardSubscribe, |seq| Request::Subscribe {
             seq,
             log,
@@ -164,7 +164,7 @@ impl Lobby {
             Ok(session) => {
                 let (log, terms) = (session.log, session.terms(0));
                 self.opening = Some(session);
-                lobby_ask(cx, LobbyAsk::SessionCreate, |seq| Request::CreateLog {
+                lobby_ask(cx, LobbyAsk::SessionCreate(log), |seq| Request::CreateLog {
                     seq,
                     log,
                     terms,

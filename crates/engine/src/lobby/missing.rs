@@ -16,9 +16,11 @@ const PAUSE_MS: u64 = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Missing {
     members: BTreeSet<ClientId>,
+    /// Nothing is said yet: those who heard the session before are waited for.
+    gathering: bool,
     /// Those who are online are waited for until then, by running time.
     until: Option<u64>,
-    /// What is at the relay is said once more then.
+    /// What was at the relay is said once more then, and all that is newer after it.
     offer_at: Option<u64>,
     /// When that was last done.
     offered_at: Option<u64>,
@@ -37,19 +39,32 @@ impl Missing {
         self.members.extend(leaves.iter().map(|(_, leaf)| leaf.client_id).filter(|id| *id != me));
         self.until = None;
     }
+
+    fn holds(&self) -> bool {
+        self.gathering || self.offer_at.is_some()
+    }
 }
 
 impl Lobby {
     /// Holds back what there is to say while those who heard the session before are coming in.
     pub(super) fn hold(&mut self) {
+        self.missing.gathering = !self.missing.members.is_empty();
         if let Some(session) = &mut self.session {
-            session.held = !self.missing.members.is_empty();
+            session.held = self.missing.holds();
+        }
+    }
+
+    /// Says what waits, unless something keeps it back.
+    pub(super) fn speak(&mut self, cx: &mut Cx<'_>) {
+        if let Some(session) = &mut self.session {
+            session.held = self.missing.holds();
+            session.pump(cx);
         }
     }
 
     /// Says it once they are here, or were waited for.
     pub(super) fn hear_all(&mut self, cx: &mut Cx<'_>) {
-        let Some(session) = self.session.as_mut().filter(|s| s.held) else { return };
+        let Some(session) = self.session.as_ref().filter(|_| self.missing.gathering) else { return };
         if session.reading != Reading::AtHead {
             return;
         }
@@ -64,8 +79,8 @@ impl Lobby {
         if awaited && until > cx.now.mono_ms {
             return cx.wake_at(until);
         }
-        session.held = false;
-        session.pump(cx);
+        self.missing.gathering = false;
+        self.speak(cx);
     }
 
     /// Some came in: those who had missed what was said in this session hear it from its authors.
@@ -73,12 +88,19 @@ impl Lobby {
     pub(super) fn offer_again(&mut self, cx: &mut Cx<'_>, came: &HashSet<ClientId>, back: bool) {
         let late = back || self.missing.members.iter().any(|id| came.contains(id));
         self.missing.members.retain(|id| !came.contains(id));
-        if late {
-            let now = cx.now.mono_ms;
-            let at = self.missing.offered_at.map_or(now, |at| now.max(at.saturating_add(PAUSE_MS)));
-            self.missing.offer_at.get_or_insert(at);
-            self.offer_due(cx);
+        if !late {
+            return;
         }
+        // From here on it waits, also over a restart, and whatever is newer waits behind it: an
+        // author's order holds for who has just come in, too.
+        self.outbox.reopen(cx);
+        if let Some(session) = &mut self.session {
+            session.refill(self.outbox.waiting());
+        }
+        let now = cx.now.mono_ms;
+        let at = self.missing.offered_at.map_or(now, |at| now.max(at.saturating_add(PAUSE_MS)));
+        self.missing.offer_at.get_or_insert(at);
+        self.offer_due(cx);
     }
 
     /// Offers again, if that is due.
@@ -87,11 +109,8 @@ impl Lobby {
         if at > cx.now.mono_ms {
             return cx.wake_at(at);
         }
-        let Some(session) = self.session.as_mut().filter(|session| !session.held) else { return };
         self.missing.offer_at = None;
         self.missing.offered_at = Some(cx.now.mono_ms);
-        self.outbox.reopen(cx);
-        session.refill(self.outbox.waiting());
-        session.pump(cx);
+        self.speak(cx);
     }
 }

@@ -10,6 +10,7 @@ impl Session {
         let from = read.map_or(Start::Token, Start::After);
         let (log, token) = (self.log, self.keys.token.clone());
         self.reading = Reading::Asked;
+        self.read_again_at = None;
         cx.ask(Ask::Session(log, SessionAsk::Subscribe), |seq| Request::Subscribe {
             seq,
             log,
@@ -30,8 +31,28 @@ impl Session {
         }
     }
 
+    /// The relay sends no more of this log on this connection.
+    pub(crate) fn on_unsubscribed(&mut self, cx: &mut Cx<'_>, code: Code) -> Vec<Happened> {
+        match code {
+            Code::Absent | Code::WentBack | Code::TokenUnknown | Code::Expired => {
+                self.on_subscribe_refused(code)
+            }
+            // The last entry was on its way before this.
+            Code::Ended => Vec::new(),
+            // Its store failed, or one read too slowly: what was read is known, and read on from.
+            _ => {
+                self.unlink();
+                let at = cx.now.after(RETRY_MS);
+                self.read_again_at = Some(at);
+                cx.wake_at(at);
+                Vec::new()
+            }
+        }
+    }
+
     pub(crate) fn unlink(&mut self) {
         self.reading = Reading::Off;
+        self.read_again_at = None;
         self.sent.clear();
         self.again_at = None;
     }
