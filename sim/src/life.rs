@@ -28,6 +28,8 @@ pub struct Options {
 pub struct Report {
     /// Which.
     pub seed: u64,
+    /// What could go wrong in it.
+    pub climate: String,
     /// Of everything that happened, in order.
     pub hash: [u8; 32],
     /// Things that happened.
@@ -84,9 +86,11 @@ pub fn run(seed: u64, options: Options) -> Report {
     if life.begin() && life.storm() && life.calm() {
         life.judge();
     }
+    let climate = format!("{:?}", life.climate);
     let world = life.world;
     Report {
         seed,
+        climate,
         hash: world.trace.hash().0,
         steps: world.trace.steps,
         said: world.oracle.said(),
@@ -426,27 +430,22 @@ impl Life {
         self.world.oracle.settle(now);
     }
 
+    /// Of two who have a chat both say the same of it: agreed on, in one epoch, or over.
     fn judge_chats(&mut self) {
         let chats = self.world.oracle.chats.clone();
         for ((one, other), (state, epoch)) in &chats {
+            let went_back = &self.world.oracle.went_back;
+            // Who does not know of a chat any more is found by nobody before it says something.
+            if went_back.contains(one) || went_back.contains(other) {
+                continue;
+            }
             let theirs = chats.get(&(*other, *one));
-            let dropped = theirs.is_none_or(|(state, _)| *state == ChatState::Closed);
-            if *state == ChatState::Asked && dropped {
-                self.world.oracle.excuse_waiting(*one, *other);
-                continue;
-            }
-            if dropped && theirs.is_some() && *state != ChatState::Open {
-                continue;
-            }
-            if *state == ChatState::Closed && theirs.is_some_and(|(s, _)| *s == ChatState::Asked) {
-                continue;
-            }
-            let agree = theirs.is_none_or(|(s, e)| s == state && e == epoch);
-            let settled = matches!(state, ChatState::Open | ChatState::Closed);
-            let closed = *state == ChatState::Closed;
-            let alone = theirs.is_none() && !closed;
-            let both = theirs.is_some_and(|(s, _)| closed && *s == ChatState::Closed);
-            if !settled || alone || !(agree || both) {
+            let agree = match (state, theirs) {
+                (ChatState::Closed, None | Some((ChatState::Closed, _))) => true,
+                (ChatState::Open, Some((ChatState::Open, theirs))) => epoch == theirs,
+                _ => false,
+            };
+            if !agree {
                 self.world.find(format!(
                     "{one} and {other} disagree on their chat: {state:?} {epoch}, {theirs:?}"
                 ));

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let reports = live(&asked);
     let failed: Vec<_> = reports.iter().filter(|report| !report.findings.is_empty()).collect();
     for report in &failed {
-        println!("seed {}:", report.seed);
+        println!("seed {}: {}", report.seed, report.climate);
         for finding in &report.findings {
             println!("   {finding}");
         }

@@ -112,6 +112,24 @@ struct Asked {
     pause: u64,
 }
 
+/// Whether the relay has less than it had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WentBack {
+    No,
+    Seen,
+    /// What may be gone was given to it again.
+    Mended,
+}
+
+/// A note that waits until what was said before it has been read. It stays in the inbox.
+#[derive(Debug)]
+pub(crate) struct Deferred {
+    pub(crate) position: u64,
+    pub(crate) note: crate::notes::Note,
+    /// It is heeded then in any case, by running time.
+    pub(crate) until: u64,
+}
+
 /// What was asked of a session's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionAsk {
@@ -195,6 +213,13 @@ pub(crate) struct Core {
     pub(crate) wake: Option<u64>,
     next_seq: u32,
     asked: HashMap<u32, Asked>,
+    /// On this link the relay showed that it has less than it had, so that one's own key packages may
+    /// be among what is gone.
+    pub(crate) went_back: WentBack,
+    /// New key packages are on their way to the relay.
+    pub(crate) publishing: bool,
+    /// Notes that are not heeded yet.
+    pub(crate) deferred: Vec<Deferred>,
     /// When, by running time, and which of these requests are sent again.
     put_off: BTreeSet<(u64, u32)>,
 }
@@ -232,6 +257,9 @@ impl Core {
             next_seq,
             asked,
             put_off: BTreeSet::new(),
+            went_back: WentBack::No,
+            publishing: false,
+            deferred: Vec::new(),
         }
     }
 
@@ -272,6 +300,13 @@ impl Core {
         std::mem::replace(&mut self.put_off, later)
     }
 
+    /// The relay has less than it had.
+    pub(crate) fn went_back(&mut self) {
+        if self.went_back == WentBack::No {
+            self.went_back = WentBack::Seen;
+        }
+    }
+
     /// The link is gone: nothing that was asked is answered any more.
     pub(crate) fn unlink(&mut self) {
         self.link = None;
@@ -279,6 +314,9 @@ impl Core {
         self.raised = false;
         self.asked.clear();
         self.put_off.clear();
+        self.went_back = WentBack::No;
+        self.publishing = false;
+        self.deferred.clear();
     }
 }
 

@@ -16,7 +16,7 @@ use crate::content::Kind;
 use crate::core::Cx;
 use crate::notes::ChatRequest;
 use crate::outbox::{Outbox, Rows, Shown};
-use crate::session::{Draft, Happened, Session};
+use crate::session::{Draft, Happened, Reading, Session};
 use ask::{create_log, fetch_card};
 use mend::Mending;
 use minicbor::{Decode, Encode};
@@ -252,6 +252,13 @@ impl Chats {
     /// Whether both have said yes to a chat with this one.
     pub(crate) fn are_open(&self, peer: &ClientId) -> bool {
         self.chats.get(peer).is_some_and(|chat| chat.row.state == State::Open)
+    }
+
+    /// Whether entries of the chat with this one are on their way that were there before.
+    pub(crate) fn reads_on(&self, peer: &ClientId) -> bool {
+        let open = self.chats.get(peer).filter(|chat| chat.row.state == State::Open);
+        let reading = open.and_then(|chat| chat.session.as_ref()).map(|session| session.reading);
+        matches!(reading, Some(Reading::Asked | Reading::CatchingUp))
     }
 
     pub(crate) fn unsent(&self) -> usize {

@@ -3,7 +3,7 @@
 use crate::api::{
     Command, CommandError, Conversation, EventKind, Input, RoomOrder, Step, Trouble, Who,
 };
-use crate::core::{Ask, Core, Cx, Profile, SessionAsk};
+use crate::core::{Ask, Core, Cx, Deferred, Profile, SessionAsk, WentBack};
 use crate::direct::{Chats, Then, Wanted};
 use crate::hpke::InboxSecret;
 use crate::identity::{Identity, direct_suites};
@@ -33,6 +33,11 @@ use zeroize::Zeroizing;
 const PACKAGES: usize = 4;
 /// New ones are published when no more are left.
 const PACKAGES_LOW: u32 = 1;
+
+/// Notes that wait for what was said before them: as many requests as may be open, twice.
+const MAX_DEFERRED: usize = 200;
+/// They wait this long at most: a log that cannot be read keeps nobody from asking.
+const READ_FIRST_MS: u64 = 60_000;
 
 /// What a new profile starts from.
 #[derive(Debug, Clone)]
@@ -331,6 +336,12 @@ impl Engine {
         self.rooms.epoch(id)
     }
 
+    /// The number of the lobby's session that one is in.
+    #[must_use]
+    pub fn lobby_number(&self) -> Option<u64> {
+        self.lobby.as_ref().and_then(Lobby::number)
+    }
+
     /// The lobby's epoch and how many are in it: what two members compare.
     #[must_use]
     pub fn lobby_epoch(&self) -> Option<(u64, usize)> {
@@ -438,6 +449,11 @@ impl Hands<'_, '_> {
             Input::Renew => self.cx.core.noticed = Some("restored"),
             Input::Rows { tag, rows } => self.cx.show_history(tag, &rows),
             Input::Tick => self.tick(),
+        }
+        self.heed_deferred();
+        if self.cx.core.went_back == WentBack::Seen && self.cx.core.registered {
+            self.cx.core.went_back = WentBack::Mended;
+            self.publish_packages();
         }
     }
 
@@ -715,6 +731,11 @@ impl Hands<'_, '_> {
                 }
             }
             Some(Ask::Room(room, ask)) => self.rooms.on_done(self.cx, &room, ask),
+            Some(Ask::PublishPackages) => {
+                self.cx.core.publishing = false;
+                self.cx.core.profile.packages_left = PACKAGES as u32;
+                self.cx.put_profile();
+            }
             Some(Ask::ChatLog(peer)) => self.chats.on_log_created(self.cx, peer),
             Some(Ask::ChatNote(peer, kind)) => {
                 self.chats.on_note_answer(self.cx, peer, kind, Ok(()));
@@ -787,7 +808,7 @@ impl Hands<'_, '_> {
     fn session_refused(&mut self, log: &LogId, ask: SessionAsk, seq: u32, code: Code, detail: u64) {
         let run = |session: &mut crate::session::Session, cx: &mut Cx<'_>| match ask {
             SessionAsk::Append => session.on_append_refused(cx, seq, code, detail),
-            SessionAsk::Subscribe => session.on_subscribe_refused(code),
+            SessionAsk::Subscribe => session.on_subscribe_refused(cx, code),
         };
         self.with_session(log, run);
     }
@@ -850,6 +871,7 @@ impl Hands<'_, '_> {
         }
     }
 
+    /// Until the relay says that it has them, there are none: a crash in between publishes again.
     fn publish_packages(&mut self) {
         let core = &*self.cx.core;
         let Some(name) = core.profile.name.clone() else { return };
@@ -867,7 +889,8 @@ impl Hands<'_, '_> {
             }
         }
         let Ok(packages) = List::new(packages) else { return };
-        self.cx.core.profile.packages_left = PACKAGES as u32;
+        self.cx.core.profile.packages_left = 0;
+        self.cx.core.publishing = true;
         self.cx.put_profile();
         let request = |seq| Request::PublishKeyPackages { seq, packages };
         self.cx.ask(Ask::PublishPackages, request);
@@ -989,10 +1012,60 @@ impl Hands<'_, '_> {
         }
         self.cx.core.profile.inbox_read = position;
         self.cx.put_profile();
-        self.cx.ask(Ask::InboxTrim, |seq| Request::InboxTrim { seq, position });
         match Note::open(self.cx, sealed) {
+            Ok(note) if self.waits(&note) => {
+                let until = self.cx.now.after(READ_FIRST_MS);
+                self.cx.core.deferred.push(Deferred { position, note, until });
+            }
             Ok(note) => self.note(&note),
             Err(bad) => self.cx.trouble(Trouble::BadNote(bad.cause())),
+        }
+        self.trim_inbox();
+    }
+
+    /// Whether this note comes after texts that are not read yet: a new request ends the chat there
+    /// is, and what was said in it is to be shown.
+    fn waits(&self, note: &Note) -> bool {
+        let deferred = &self.cx.core.deferred;
+        let asks = matches!(note.body, Body::ChatRequest(_)) && self.chats.reads_on(&note.from);
+        let behind = deferred.iter().any(|other| other.note.from == note.from);
+        (asks || behind) && deferred.len() < MAX_DEFERRED
+    }
+
+    /// Heeds the notes that have waited for long enough.
+    fn heed_deferred(&mut self) {
+        let mut heeded = false;
+        while let Some(at) = self.next_deferred() {
+            let deferred = self.cx.core.deferred.remove(at);
+            self.note(&deferred.note);
+            heeded = true;
+        }
+        if heeded {
+            self.trim_inbox();
+        }
+        if let Some(until) = self.cx.core.deferred.iter().map(|deferred| deferred.until).min() {
+            self.cx.wake_at(until);
+        }
+    }
+
+    /// The first note of somebody's that need not wait any more.
+    fn next_deferred(&self) -> Option<usize> {
+        let deferred = &self.cx.core.deferred;
+        let first = |at: usize, of: &Deferred| {
+            !deferred.iter().take(at).any(|other| other.note.from == of.note.from)
+        };
+        let now = self.cx.now.mono_ms;
+        let due = |of: &Deferred| of.until <= now || !self.chats.reads_on(&of.note.from);
+        deferred.iter().enumerate().position(|(at, of)| due(of) && first(at, of))
+    }
+
+    /// What was heeded need not stay in the inbox.
+    fn trim_inbox(&mut self) {
+        let kept = self.cx.core.deferred.iter().map(|deferred| deferred.position).min();
+        let read = self.cx.core.profile.inbox_read;
+        let position = kept.map_or(read, |kept| kept.saturating_sub(1));
+        if position > 0 {
+            self.cx.ask(Ask::InboxTrim, |seq| Request::InboxTrim { seq, position });
         }
     }
 
@@ -1023,7 +1096,7 @@ impl Hands<'_, '_> {
     fn took_package(&mut self) {
         let profile = &mut self.cx.core.profile;
         profile.packages_left = profile.packages_left.saturating_sub(1);
-        if profile.packages_left < PACKAGES_LOW {
+        if profile.packages_left < PACKAGES_LOW && !self.cx.core.publishing {
             self.publish_packages();
         }
     }

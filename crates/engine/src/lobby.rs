@@ -129,7 +129,7 @@ impl Lobby {
             door,
             session,
             outbox,
-            missing: Missing::default(),
+            missing: Missing::load(rows)?,
             shown: Shown::load(Conversation::Lobby, rows)?,
             opening: None,
             knocking: None,
@@ -153,6 +153,10 @@ impl Lobby {
             || *log == self.keys.door_log
             || self.session.as_ref().is_some_and(|session| session.log == *log)
             || self.joins_by(log)
+    }
+
+    pub(crate) fn number(&self) -> Option<u64> {
+        self.session.as_ref().map(|session| session.number)
     }
 
     /// The session's epoch and its members.

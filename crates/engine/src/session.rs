@@ -9,7 +9,7 @@ use crate::identity::LeafIdentity;
 use crate::mls::{self, Group, Plan, Processed, Received};
 use crate::outer;
 use minicbor::{Decode, Encode};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use undertone_wire::codec::{self, Blob};
 use undertone_wire::frame::{
     self, Append, Code, Cursor, Entry, EntryKind, Request, Start, WriterMark, entry_hash,
@@ -351,6 +351,14 @@ impl Session {
     /// Whether one of the members' leaves has this encryption key.
     pub(crate) fn has_key(&self, key: &[u8]) -> bool {
         self.group.encryption_keys().values().any(|known| known == key)
+    }
+
+    /// The encryption keys of these members' leaves.
+    pub(crate) fn keys_of(&self, members: &HashSet<ClientId>) -> Vec<Vec<u8>> {
+        let mut keys = self.group.encryption_keys();
+        let theirs = leaves(&self.group);
+        let theirs = theirs.iter().filter(|(_, leaf)| members.contains(&leaf.client_id));
+        theirs.filter_map(|(leaf, _)| keys.remove(leaf)).collect()
     }
 
     pub(crate) fn token(&self) -> &Token {

@@ -262,3 +262,30 @@ fn d05_what_is_said_again_comes_in_its_authors_order() {
         }
     }
 }
+
+/// A new request ends the chat there is, and stands in the inbox before the chat's log is read.
+#[test]
+fn what_was_said_before_a_chat_ended_is_shown_although_a_new_one_was_asked_for() {
+    for seed in 90..110 {
+        let mut world = people(seed, &["Alice", "Bob"]);
+        world.msg(0, "Bob", "hi");
+        world.run();
+        world.command(1, Command::Accept(None));
+        world.run();
+        world.disconnect(1);
+        world.msg(0, "Bob", "one");
+        world.run();
+        world.command(0, Command::End(who("Bob")));
+        world.run();
+        world.msg(0, "Bob", "two");
+        world.run();
+        world.texts(1);
+        world.connect(1);
+        world.run();
+        assert_eq!(world.texts(1), private("Alice", &["one", "two"]), "seed {seed}");
+        world.command(1, Command::Accept(None));
+        world.msg(1, "Alice", "again");
+        world.run();
+        assert!(world.texts(0).contains(&"[private] Bob: again".to_owned()), "seed {seed}");
+    }
+}

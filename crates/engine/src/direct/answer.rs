@@ -8,11 +8,12 @@ use crate::api::{CommandError, Ended, EventKind, Message, NotSent, Trouble};
 use crate::content::Kind;
 use crate::core::Cx;
 use crate::identity::LeafIdentity;
-use crate::mls::Group;
+use crate::mls::{self, Group};
 use crate::notes::{ChatRequest, Note};
 use crate::outbox::tell_not_sent;
 use crate::roster::{Access, Roster};
 use crate::session::{Draft, Session};
+use crate::welcome::USED_UP;
 use undertone_wire::account::AccountKey;
 use undertone_wire::ids::{ClientId, LogId};
 
@@ -97,7 +98,7 @@ impl Chats {
             Ok(session) => invited(cx, chat, note, request, Some(session), crossing),
             // Made for a key package that this device has used up or lost, since the relay went
             // back or the profile is an old copy. The wish is signed: saying yes makes a session.
-            Err("welcome") => invited(cx, chat, note, request, None, crossing),
+            Err("welcome" | USED_UP) => invited(cx, chat, note, request, None, crossing),
             Err(cause) => cx.trouble(Trouble::BadNote(cause)),
         }
     }
@@ -136,7 +137,7 @@ pub(super) fn join(
 ) -> Result<Session, &'static str> {
     let savepoint = cx.core.provider.savepoint();
     let joined = Group::join(&cx.core.provider, &request.welcome, None)
-        .map_err(|_| "welcome")
+        .map_err(|error| if error == mls::Error::NotForUs { USED_UP } else { "welcome" })
         .and_then(|group| check_pair(cx, &group, account, peer).map(|()| group))
         .and_then(|group| {
             Session::new(cx, request.log, request.number, group, false).map_err(|_| "epoch-keys")

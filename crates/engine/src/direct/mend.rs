@@ -9,6 +9,7 @@ use crate::api::{EventKind, Trouble};
 use crate::core::Cx;
 use crate::notes::{ChatRequest, Note};
 use crate::session::Session;
+use crate::welcome::USED_UP;
 use undertone_wire::ids::{ClientId, LogId};
 
 /// How long who did not make the last session waits for who did.
@@ -207,7 +208,10 @@ fn take_reset(cx: &mut Cx<'_>, chat: &mut Chat, note: &Note, request: &ChatReque
     match answer::join(cx, &note.account, chat.row.peer, request) {
         Ok(session) => adopt(cx, chat, request, session),
         Err(cause) => {
-            cx.trouble(Trouble::BadNote(cause));
+            // Their wish to go on is signed; with a key package that is gone here, one makes it.
+            if cause != USED_UP {
+                cx.trouble(Trouble::BadNote(cause));
+            }
             chat.row.number = request.number;
             lost(cx, chat, cause);
             failed(cx, chat);

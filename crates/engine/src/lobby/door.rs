@@ -33,16 +33,17 @@ pub(super) struct Door {
     answered: Answered,
 }
 
-/// Knocks that were read, also before a restart, the newest last: none is answered twice, whoever
-/// brings it to the door again. No clock is asked how old a knock is.
+/// Knocks that were read, and key packages that brought somebody in, also before a restart, the
+/// newest last: none is answered twice, whoever brings it to the door again, and whenever it is
+/// read. No clock is asked how old a knock is.
 #[derive(Debug, Default)]
 struct Answered {
     ids: VecDeque<EntryId>,
     next: u64,
 }
 
-/// Knocks remembered: as many as a door holds.
-const MAX_ANSWERED: usize = 1_024;
+/// As many as a door holds, and as many who came in.
+const MAX_ANSWERED: usize = 2_048;
 const ANSWERED: &[u8] = b"knock/";
 
 impl Answered {
@@ -56,9 +57,13 @@ impl Answered {
         Some(Self { ids: found.into_iter().map(|(_, id)| id).collect(), next })
     }
 
-    /// False: it was read before.
+    fn has(&self, id: &EntryId) -> bool {
+        self.ids.contains(id)
+    }
+
+    /// False: it is there.
     fn add(&mut self, cx: &mut Cx<'_>, id: EntryId) -> bool {
-        if self.ids.contains(&id) {
+        if self.has(&id) {
             return false;
         }
         self.ids.push_back(id);
@@ -82,9 +87,20 @@ impl Door {
         self.next_number = self.next_number.max(1).saturating_add(1);
     }
 
-    /// Whether this knock is read for the first time.
-    pub(super) fn is_new(&mut self, cx: &mut Cx<'_>, knock: &Knock) -> bool {
-        self.answered.add(cx, knock.random)
+    /// Whether this knock is read for the first time, and its key package brought nobody in yet.
+    pub(super) fn is_new(
+        &mut self,
+        cx: &mut Cx<'_>,
+        knock: &Knock,
+        package: &KeyPackageInfo,
+    ) -> bool {
+        let first = self.answered.add(cx, knock.random);
+        first && !self.answered.has(&key_id(&package.encryption_key))
+    }
+
+    /// Somebody came in by a key package with this key.
+    pub(super) fn came(&mut self, cx: &mut Cx<'_>, key: &[u8]) {
+        self.answered.add(cx, key_id(key));
     }
 
     pub(super) fn unlink(&mut self) {
@@ -120,6 +136,11 @@ impl Door {
         let answered = std::mem::take(&mut self.answered);
         *self = Self { next_number: self.next_number, answered, ..Self::default() };
     }
+}
+
+fn key_id(key: &[u8]) -> EntryId {
+    let hash = Hash::of(&[b"undertone knock v1", key]);
+    EntryId(hash.0.first_chunk().copied().unwrap_or_default())
 }
 
 /// One who wants in.

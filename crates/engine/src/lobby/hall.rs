@@ -107,7 +107,7 @@ impl Lobby {
         let Some((knock, leaf, package)) = Knock::open(cx, &self.keys, number, &entry.body) else {
             return;
         };
-        if !self.door.is_new(cx, &knock) {
+        if !self.door.is_new(cx, &knock, &package) {
             return;
         }
         match (&self.session, &mut self.knocking) {
@@ -295,6 +295,7 @@ impl Lobby {
         let others = u32::try_from(others).unwrap_or(u32::MAX);
         self.subscribe_door(cx);
         self.hear_all(cx);
+        self.offer_due(cx);
         if !self.entered {
             self.entered = true;
             let (open, resumed) = (self.open, self.resumed);
@@ -329,6 +330,9 @@ impl Lobby {
         self.pace.committed(cx.now.mono_ms);
         self.plan = None;
         let came: HashSet<_> = added.iter().map(|leaf| leaf.client_id).collect();
+        for key in self.session.iter().flat_map(|session| session.keys_of(&came)) {
+            self.door.came(cx, &key);
+        }
         self.offer_again(cx, &came, back);
         self.hear_all(cx);
         self.waiting.retain(|waiting| !came.contains(&waiting.leaf.client_id));

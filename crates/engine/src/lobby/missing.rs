@@ -3,8 +3,10 @@
 
 use super::{Lobby, judge};
 use crate::core::Cx;
+use crate::outbox::Rows;
 use crate::session::{Reading, Session};
 use std::collections::{BTreeSet, HashSet};
+use undertone_wire::codec;
 use undertone_wire::ids::ClientId;
 
 /// How long those who are online are waited for.
@@ -26,7 +28,33 @@ pub(super) struct Missing {
     offered_at: Option<u64>,
 }
 
+/// Members kept: as many as a lobby has in thirty days.
+const MAX_MEMBERS: usize = 2_048;
+const ROW: &[u8] = b"missing";
+
 impl Missing {
+    pub(super) fn load(rows: &Rows) -> Option<Self> {
+        let members: Vec<ClientId> = match rows.get(ROW) {
+            Some(bytes) => codec::decode(bytes).ok()?,
+            None => Vec::new(),
+        };
+        Some(Self { members: members.into_iter().collect(), ..Self::default() })
+    }
+
+    fn store(&self, cx: &mut Cx<'_>) {
+        let members: Vec<_> = self.members.iter().copied().take(MAX_MEMBERS).collect();
+        cx.put(ROW, &members);
+    }
+
+    /// These are here.
+    fn found(&mut self, cx: &mut Cx<'_>, here: impl Fn(&ClientId) -> bool) {
+        let before = self.members.len();
+        self.members.retain(|id| !here(id));
+        if self.members.len() != before {
+            self.store(cx);
+        }
+    }
+
     /// Nobody is known to come back.
     pub(super) fn nobody(&self) -> bool {
         self.members.is_empty()
@@ -38,6 +66,7 @@ impl Missing {
         let leaves = judge::leaves(&session.group);
         self.members.extend(leaves.iter().map(|(_, leaf)| leaf.client_id).filter(|id| *id != me));
         self.until = None;
+        self.store(cx);
     }
 
     fn holds(&self) -> bool {
@@ -70,7 +99,7 @@ impl Lobby {
         }
         let leaves = judge::leaves(&session.group);
         let here = |id: &ClientId| leaves.iter().any(|(_, leaf)| leaf.client_id == *id);
-        self.missing.members.retain(|id| !here(id));
+        self.missing.found(cx, here);
         let awaited = self.missing.members.iter().any(|id| cx.core.people.is_online(id));
         let until = *self.missing.until.get_or_insert(cx.now.after(GATHER_MS));
         if leaves.len() <= 1 {
@@ -87,7 +116,7 @@ impl Lobby {
     /// `back`: a member that was in it already has come in anew, and lost what it had.
     pub(super) fn offer_again(&mut self, cx: &mut Cx<'_>, came: &HashSet<ClientId>, back: bool) {
         let late = back || self.missing.members.iter().any(|id| came.contains(id));
-        self.missing.members.retain(|id| !came.contains(id));
+        self.missing.found(cx, |id| came.contains(id));
         if !late {
             return;
         }
@@ -96,6 +125,9 @@ impl Lobby {
         self.outbox.reopen(cx);
         if let Some(session) = &mut self.session {
             session.refill(self.outbox.waiting());
+        }
+        if self.outbox.waiting().next().is_none() {
+            return;
         }
         let now = cx.now.mono_ms;
         let at = self.missing.offered_at.map_or(now, |at| now.max(at.saturating_add(PAUSE_MS)));

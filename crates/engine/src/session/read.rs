@@ -20,8 +20,11 @@ impl Session {
     }
 
     /// The relay does not let this session be read.
-    pub(crate) fn on_subscribe_refused(&mut self, code: Code) -> Vec<Happened> {
+    pub(crate) fn on_subscribe_refused(&mut self, cx: &mut Cx<'_>, code: Code) -> Vec<Happened> {
         self.reading = Reading::Off;
+        if matches!(code, Code::Absent | Code::WentBack | Code::TokenUnknown) {
+            cx.core.went_back();
+        }
         match code {
             Code::Absent => vec![Happened::Lost("absent")],
             Code::WentBack => vec![Happened::Lost("went-back")],
@@ -35,7 +38,7 @@ impl Session {
     pub(crate) fn on_unsubscribed(&mut self, cx: &mut Cx<'_>, code: Code) -> Vec<Happened> {
         match code {
             Code::Absent | Code::WentBack | Code::TokenUnknown | Code::Expired => {
-                self.on_subscribe_refused(code)
+                self.on_subscribe_refused(cx, code)
             }
             // The last entry was on its way before this.
             Code::Ended => Vec::new(),
@@ -74,6 +77,7 @@ impl Session {
             && let Some(cause) = self.disagrees(at_relay, writer.as_ref())
         {
             self.reading = Reading::Off;
+            cx.core.went_back();
             return vec![cause];
         }
         self.reading = Reading::CatchingUp;
