@@ -86,7 +86,9 @@ impl Oracle {
 
     pub(crate) fn typed(&mut self, by: usize, place: Place, body: &str, tag: u64, at: u64) {
         let readers = match place {
-            Place::Lobby => self.met.iter().filter(|(one, _)| *one == by).map(|(_, at)| *at).collect(),
+            Place::Lobby => {
+                self.met.iter().filter(|(one, _)| *one == by).map(|(_, at)| *at).collect()
+            }
             Place::Direct(peer) => [peer].into(),
         };
         self.by_body.insert(body.to_owned(), self.texts.len());
@@ -106,7 +108,8 @@ impl Oracle {
     /// A member came into this session of the lobby.
     pub(crate) fn entered(&mut self, at: usize, session: u64) {
         let here = self.sessions.entry(session).or_default();
-        self.met.extend(here.iter().filter(|one| **one != at).flat_map(|one| [(*one, at), (at, *one)]));
+        self.met
+            .extend(here.iter().filter(|one| **one != at).flat_map(|one| [(*one, at), (at, *one)]));
         here.insert(at);
     }
 

@@ -206,6 +206,7 @@ impl World {
             events: Vec::new(),
             standing,
             next_tag: 1,
+            wall_skew: 0,
         });
         self.clients.len() - 1
     }

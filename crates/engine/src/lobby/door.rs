@@ -87,15 +87,16 @@ impl Door {
         self.next_number = self.next_number.max(1).saturating_add(1);
     }
 
-    /// Whether this knock is read for the first time, and its key package brought nobody in yet.
-    pub(super) fn is_new(
+    /// Whether this knock is read for the first time, and whether its key package brought somebody
+    /// in already.
+    pub(super) fn note(
         &mut self,
         cx: &mut Cx<'_>,
         knock: &Knock,
         package: &KeyPackageInfo,
-    ) -> bool {
-        let first = self.answered.add(cx, knock.random);
-        first && !self.answered.has(&key_id(&package.encryption_key))
+    ) -> (bool, bool) {
+        let used = self.answered.has(&key_id(&package.encryption_key));
+        (self.answered.add(cx, knock.random), used)
     }
 
     /// Somebody came in by a key package with this key.

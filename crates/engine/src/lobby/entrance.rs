@@ -83,8 +83,17 @@ impl Lobby {
             }
         }
         let times = again.unwrap_or(0).saturating_add(1);
-        self.knocking =
-            Some(Knocking { number, id, times, sealed, tickets, joining, again_at, tell_at, others });
+        self.knocking = Some(Knocking {
+            number,
+            id,
+            times,
+            sealed,
+            tickets,
+            joining,
+            again_at,
+            tell_at,
+            others,
+        });
         cx.wake_at(again_at);
         if let Some(at) = tell_at {
             cx.wake_at(at);

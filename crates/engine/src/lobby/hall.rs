@@ -107,15 +107,17 @@ impl Lobby {
         let Some((knock, leaf, package)) = Knock::open(cx, &self.keys, number, &entry.body) else {
             return;
         };
-        if !self.door.is_new(cx, &knock, &package) {
-            return;
-        }
-        match (&self.session, &mut self.knocking) {
-            (None, Some(knocking)) => knocking.saw(leaf.client_id),
-            // Who is in by this key package knocked before it knew.
-            (Some(session), _) if session.has_key(&package.encryption_key) => {}
-            (Some(_), _) => self.queue_knock(cx, knock, leaf),
-            (None, None) => {}
+        let (first, used) = self.door.note(cx, &knock, &package);
+        let is_in = |session: &Session| session.has_key(&package.encryption_key);
+        if used || self.session.as_ref().is_some_and(is_in) {
+            // Who is in by this key package knocked before it knew, and all before that is over.
+            self.waiting.retain(|waiting| waiting.leaf.client_id != leaf.client_id);
+        } else if first {
+            match (&self.session, &mut self.knocking) {
+                (None, Some(knocking)) => knocking.saw(leaf.client_id),
+                (Some(_), _) => self.queue_knock(cx, knock, leaf),
+                (None, None) => {}
+            }
         }
         self.store(cx);
         self.consider(cx);
@@ -143,7 +145,9 @@ impl Lobby {
         self.waiting.retain(|waiting| !lapsed(waiting.since));
         let Some(session) = &self.session else { return };
         let Some(oldest) = self.waiting.iter().map(|waiting| waiting.since).min() else { return };
-        if session.reading != Reading::AtHead || self.plan.is_some() {
+        // A knock that is answered may stand further on.
+        let read = session.reading == Reading::AtHead && self.door.at_head;
+        if !read || self.plan.is_some() {
             return;
         }
         let place_in_line = place_in_line(cx, &session.group);

@@ -93,7 +93,9 @@ impl Lobby {
 
     /// Says it once they are here, or were waited for.
     pub(super) fn hear_all(&mut self, cx: &mut Cx<'_>) {
-        let Some(session) = self.session.as_ref().filter(|_| self.missing.gathering) else { return };
+        let Some(session) = self.session.as_ref().filter(|_| self.missing.gathering) else {
+            return;
+        };
         if session.reading != Reading::AtHead {
             return;
         }
