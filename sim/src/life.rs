@@ -28,6 +28,8 @@ pub struct Options {
 pub struct Report {
     /// Which.
     pub seed: u64,
+    /// Whether it was a hard one.
+    pub hard: bool,
     /// What could go wrong in it.
     pub climate: String,
     /// Of everything that happened, in order.
@@ -86,10 +88,11 @@ pub fn run(seed: u64, options: Options) -> Report {
     if life.begin() && life.storm() && life.calm() {
         life.judge();
     }
-    let climate = format!("{:?}", life.climate);
+    let (hard, climate) = (life.hard, format!("{:?}", life.climate));
     let world = life.world;
     Report {
         seed,
+        hard,
         climate,
         hash: world.trace.hash().0,
         steps: world.trace.steps,

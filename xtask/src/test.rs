@@ -53,6 +53,7 @@ fn run_in(length: Length, stages: &mut Stages, tally: &mut Tally) -> Result<(), 
     stages.run("left out", left_out::tell)?;
     stages.run("examples", || suite::run_documentation(tally))?;
     stages.check("proofs", || suite::check_proofs(tally))?;
+    stages.check("lives", || sim::stage(length))?;
     let seconds = if length == Length::Long { fuzz::LONG } else { fuzz::SHORT };
     stages.run("fuzz", || fuzz::run(seconds))
 }

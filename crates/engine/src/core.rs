@@ -285,6 +285,13 @@ impl Core {
         self.asked.remove(&seq).map(|asked| (asked.ask, asked.tag))
     }
 
+    /// Whether the relay is being asked who this is.
+    pub(crate) fn resolves(&self, who: &crate::api::Who) -> bool {
+        let asks =
+            |asked: &Asked| matches!(&asked.ask, Ask::ResolveFor(wanted) if wanted.who == *who);
+        self.asked.values().any(asks)
+    }
+
     /// Whether the relay could not judge this request, so that it waits to be sent again.
     pub(crate) fn put_off(&mut self, seq: u32, code: Code, now: Now) -> bool {
         let asked = self.asked.get_mut(&seq).filter(|asked| asked.ask.is_put_off(code));

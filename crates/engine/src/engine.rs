@@ -452,7 +452,6 @@ impl Hands<'_, '_> {
         }
         self.heed_deferred();
         if self.cx.core.went_back == WentBack::Seen && self.cx.core.registered {
-            self.cx.core.went_back = WentBack::Mended;
             self.publish_packages();
         }
     }
@@ -654,7 +653,9 @@ impl Hands<'_, '_> {
         {
             return Err(CommandError::Yourself);
         }
-        let here = self.cx.core.people.resolve(&who)?;
+        // What was typed before and waits for the relay's answer is said before this.
+        let waits = self.cx.core.resolves(&who);
+        let here = if waits { None } else { self.cx.core.people.resolve(&who)? };
         let asks = here.is_none() || then == Then::TellKey;
         if asks && !self.cx.core.registered {
             return Err(CommandError::NotConnected);
@@ -891,6 +892,7 @@ impl Hands<'_, '_> {
         let Ok(packages) = List::new(packages) else { return };
         self.cx.core.profile.packages_left = 0;
         self.cx.core.publishing = true;
+        self.cx.core.went_back = WentBack::Mended;
         self.cx.put_profile();
         let request = |seq| Request::PublishKeyPackages { seq, packages };
         self.cx.ask(Ask::PublishPackages, request);
