@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::failure::Failure;
 use crate::stage::Stages;
 use crate::suite::{self, Tally};
-use crate::{ci, deny, fuzz, left_out, targets};
+use crate::{ci, deny, fuzz, left_out, sim, targets};
 
 /// How much is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

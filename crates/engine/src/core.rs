@@ -212,7 +212,7 @@ pub(crate) struct Core {
     /// The earliest tick that is wanted.
     pub(crate) wake: Option<u64>,
     next_seq: u32,
-    asked: HashMap<u32, Asked>,
+    asked: BTreeMap<u32, Asked>,
     /// On this link the relay showed that it has less than it had, so that one's own key packages may
     /// be among what is gone.
     pub(crate) went_back: WentBack,
@@ -232,7 +232,7 @@ impl Core {
         seal: SealKey,
         people: People,
     ) -> Self {
-        let asked = HashMap::new();
+        let asked = BTreeMap::new();
         let (link, registered, next_seq) = (None, false, 1);
         Self {
             identity,
