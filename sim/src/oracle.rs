@@ -55,10 +55,8 @@ pub(crate) struct Oracle {
     ids: BTreeMap<ClientId, usize>,
     pub(crate) showing: Vec<Showing>,
     ever: BTreeSet<(usize, usize)>,
-    /// Who came into which session of the lobby.
-    sessions: BTreeMap<u64, BTreeSet<usize>>,
-    /// Who was ever in one session of the lobby with whom: what one says there is for all of them.
-    met: BTreeSet<(usize, usize)>,
+    /// For whom a text to the lobby is at this moment, by its author.
+    pub(crate) lobby: BTreeMap<usize, BTreeSet<usize>>,
     /// Members in whose link or profile somebody meddled, or who saw a relay go back.
     pub(crate) excused_trouble: BTreeSet<usize>,
     /// Members to whom the relay lies, or lied.
@@ -86,9 +84,7 @@ impl Oracle {
 
     pub(crate) fn typed(&mut self, by: usize, place: Place, body: &str, tag: u64, at: u64) {
         let readers = match place {
-            Place::Lobby => {
-                self.met.iter().filter(|(one, _)| *one == by).map(|(_, at)| *at).collect()
-            }
+            Place::Lobby => self.lobby.get(&by).cloned().unwrap_or_default(),
             Place::Direct(peer) => [peer].into(),
         };
         self.by_body.insert(body.to_owned(), self.texts.len());
@@ -105,12 +101,10 @@ impl Oracle {
         }
     }
 
-    /// A member came into this session of the lobby.
-    pub(crate) fn entered(&mut self, at: usize, session: u64) {
-        let here = self.sessions.entry(session).or_default();
-        self.met
-            .extend(here.iter().filter(|one| **one != at).flat_map(|one| [(*one, at), (at, *one)]));
-        here.insert(at);
+    /// Whom this member's texts to the lobby are for from now on.
+    pub(crate) fn reads(&mut self, at: usize, readers: &[ClientId]) {
+        let readers = readers.iter().filter_map(|id| self.ids.get(id).copied()).collect();
+        self.lobby.insert(at, readers);
     }
 
     fn event(&mut self, now: u64, at: usize, event: &Event) {
@@ -119,6 +113,10 @@ impl Oracle {
             EventKind::Queued { message, .. } => {
                 if let Some(text) = text.and_then(|text| self.texts.get_mut(text)) {
                     (text.id, text.fate) = (Some(*message), Fate::Taken);
+                    // Who went between typing and taking over was not there.
+                    if let (Place::Lobby, Some(readers)) = (text.place, self.lobby.get(&at)) {
+                        text.readers.retain(|reader| readers.contains(reader));
+                    }
                 }
             }
             EventKind::Failed(error) => {

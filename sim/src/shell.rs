@@ -258,12 +258,10 @@ impl World {
             let line = format!("{at} ! {:?}", event);
             self.note(&line, &[]);
         }
-        self.oracle.events(self.now, at, events);
-        let entered = |event: &Event| matches!(event.kind, EventKind::LobbyEntered { .. });
-        let number = self.nodes[at].process.as_ref().and_then(|p| p.engine.lobby_number());
-        if let Some(number) = number.filter(|_| events.iter().any(entered)) {
-            self.oracle.entered(at, number);
+        if let Some(process) = &self.nodes[at].process {
+            self.oracle.reads(at, &process.engine.lobby_readers());
         }
+        self.oracle.events(self.now, at, events);
         let refused = |event: &Event| matches!(event.kind, EventKind::RegistrationRefused(_));
         if events.iter().any(refused)
             && let Some(conn) = self.nodes[at].conn

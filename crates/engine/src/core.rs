@@ -89,6 +89,8 @@ impl Ask {
     fn is_put_off(&self, code: Code) -> bool {
         match (self, code) {
             (Self::Register | Self::Session(_, SessionAsk::Append) | Self::Trim, _) => false,
+            // A room has its own pace.
+            (Self::Room(..), Code::RateLimited) => false,
             (_, Code::StoreFailed | Code::RateLimited) => true,
             // What everyone needs to come in has no person who could be told.
             (Self::Lobby(_), Code::RelayFull) => true,
@@ -218,6 +220,9 @@ pub(crate) struct Core {
     pub(crate) went_back: WentBack,
     /// New key packages are on their way to the relay.
     pub(crate) publishing: bool,
+    /// Commands, by their tags, that wait for the relay to say who somebody is, behind others that
+    /// name the same.
+    pub(crate) behind: Vec<(Option<u64>, crate::direct::Wanted)>,
     /// Notes that are not heeded yet.
     pub(crate) deferred: Vec<Deferred>,
     /// When, by running time, and which of these requests are sent again.
@@ -259,6 +264,7 @@ impl Core {
             put_off: BTreeSet::new(),
             went_back: WentBack::No,
             publishing: false,
+            behind: Vec::new(),
             deferred: Vec::new(),
         }
     }
@@ -290,6 +296,14 @@ impl Core {
         let asks =
             |asked: &Asked| matches!(&asked.ask, Ask::ResolveFor(wanted) if wanted.who == *who);
         self.asked.values().any(asks)
+    }
+
+    /// The commands that will not hear from the relay who is meant.
+    pub(crate) fn take_resolving(&mut self) -> Vec<Option<u64>> {
+        let asks = |asked: &Asked| matches!(asked.ask, Ask::ResolveFor(_)).then_some(asked.tag);
+        let asked: Vec<_> = self.asked.values().filter_map(asks).collect();
+        let behind = std::mem::take(&mut self.behind).into_iter().map(|(tag, _)| tag);
+        asked.into_iter().chain(behind).collect()
     }
 
     /// Whether the relay could not judge this request, so that it waits to be sent again.

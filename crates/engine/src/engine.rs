@@ -34,6 +34,8 @@ const PACKAGES: usize = 4;
 /// New ones are published when no more are left.
 const PACKAGES_LOW: u32 = 1;
 
+/// Commands that wait for the relay to say who is meant: what somebody pastes at once.
+const MAX_BEHIND: usize = 1_024;
 /// Notes that wait for what was said before them: as many requests as may be open, twice.
 const MAX_DEFERRED: usize = 200;
 /// They wait this long at most: a log that cannot be read keeps nobody from asking.
@@ -336,10 +338,11 @@ impl Engine {
         self.rooms.epoch(id)
     }
 
-    /// The number of the lobby's session that one is in.
+    /// Whom a text to the lobby is for: who is in its session as one knows it, and who was in one
+    /// before it and has not come back.
     #[must_use]
-    pub fn lobby_number(&self) -> Option<u64> {
-        self.lobby.as_ref().and_then(Lobby::number)
+    pub fn lobby_readers(&self) -> Vec<ClientId> {
+        self.lobby.as_ref().map(|lobby| lobby.readers(&self.core)).unwrap_or_default()
     }
 
     /// The lobby's epoch and how many are in it: what two members compare.
@@ -465,6 +468,11 @@ impl Hands<'_, '_> {
     }
 
     fn disconnected(&mut self) {
+        for tag in self.cx.core.take_resolving() {
+            self.cx.tag = tag;
+            self.cx.event(EventKind::Failed(CommandError::NotConnected));
+        }
+        self.cx.tag = None;
         self.cx.core.unlink();
         self.chats.unlink();
         self.rooms.unlink(self.cx);
@@ -653,9 +661,15 @@ impl Hands<'_, '_> {
         {
             return Err(CommandError::Yourself);
         }
-        // What was typed before and waits for the relay's answer is said before this.
-        let waits = self.cx.core.resolves(&who);
-        let here = if waits { None } else { self.cx.core.people.resolve(&who)? };
+        if self.cx.core.resolves(&who) {
+            // What was typed before is said before this.
+            if self.cx.core.behind.len() >= MAX_BEHIND {
+                return Err(CommandError::TooManyRequests);
+            }
+            self.cx.core.behind.push((self.cx.tag, Wanted { who, then }));
+            return Ok(());
+        }
+        let here = self.cx.core.people.resolve(&who)?;
         let asks = here.is_none() || then == Then::TellKey;
         if asks && !self.cx.core.registered {
             return Err(CommandError::NotConnected);
@@ -774,8 +788,9 @@ impl Hands<'_, '_> {
             Some(Ask::PackageFor(peer, suite)) => {
                 self.chats.on_package(self.cx, peer, suite, None);
             }
-            Some(Ask::ResolveFor(_)) => {
+            Some(Ask::ResolveFor(wanted)) => {
                 self.cx.event(EventKind::Failed(CommandError::Refused(code)));
+                self.go_on(&wanted.who);
             }
             _ => {}
         }
@@ -903,11 +918,27 @@ impl Hands<'_, '_> {
             Some(Ask::CardFor(peer)) => self.chats.on_card(self.cx, peer, card),
             Some(Ask::Room(room, ask)) => self.rooms.on_card(self.cx, &room, ask, card),
             Some(Ask::ResolveFor(wanted)) => {
+                let who = wanted.who.clone();
                 if let Err(error) = self.resolved(*wanted, card) {
                     self.cx.event(EventKind::Failed(error));
                 }
+                self.go_on(&who);
             }
             _ => {}
+        }
+    }
+
+    /// The commands that waited for the relay to say who this is.
+    fn go_on(&mut self, who: &Who) {
+        let behind = std::mem::take(&mut self.cx.core.behind);
+        let (theirs, others) = behind.into_iter().partition(|(_, wanted)| wanted.who == *who);
+        self.cx.core.behind = others;
+        let theirs: Vec<_> = theirs;
+        for (tag, Wanted { who, then }) in theirs {
+            self.cx.tag = tag;
+            if let Err(error) = self.find(who, then) {
+                self.cx.event(EventKind::Failed(error));
+            }
         }
     }
 

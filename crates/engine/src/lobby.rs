@@ -9,7 +9,7 @@ mod missing;
 
 use crate::api::{CommandError, Conversation, EventKind, Sent, Trouble};
 use crate::content::Kind;
-use crate::core::{Ask, Cx};
+use crate::core::{Ask, Core, Cx};
 use crate::notes::Ticket;
 use crate::outbox::{Outbox, Shown};
 use crate::session::{Draft, Happened, LOBBY_PSK, Session};
@@ -19,11 +19,11 @@ use entrance::Knocking;
 use hall::{Plan, Waiting};
 use minicbor::{Decode, Encode};
 use missing::Missing;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use undertone_wire::codec;
 use undertone_wire::frame::WriterMark;
 use undertone_wire::frame::{Code, Cursor, Entry, Request};
-use undertone_wire::ids::{EntryId, Incarnation, LogId};
+use undertone_wire::ids::{ClientId, EntryId, Incarnation, LogId};
 use undertone_wire::lobby::LobbyKeys;
 use zeroize::Zeroizing;
 
@@ -155,8 +155,12 @@ impl Lobby {
             || self.joins_by(log)
     }
 
-    pub(crate) fn number(&self) -> Option<u64> {
-        self.session.as_ref().map(|session| session.number)
+    /// Whom a text is for.
+    pub(crate) fn readers(&self, core: &Core) -> Vec<ClientId> {
+        let leaves = self.session.iter().flat_map(|session| judge::leaves(&session.group));
+        let here = leaves.map(|(_, leaf)| leaf.client_id);
+        let all = here.chain(self.missing.members()).filter(|id| *id != core.identity.client_id);
+        all.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The session's epoch and its members.

@@ -6,6 +6,7 @@
 use undertone_engine::api::{Ended, NotSent, Trouble, Who};
 use undertone_engine::{Command, EventKind};
 use undertone_testkit::world::World;
+use undertone_wire::frame::{Code, Reply};
 
 const DAY: i64 = 24 * 60 * 60 * 1_000;
 
@@ -70,7 +71,7 @@ fn d07_a_clock_that_jumps_or_is_zero_keeps_nobody_out_and_changes_no_order() {
 /// A knock that was answered is answered once, whoever brings it to the door again.
 #[test]
 fn w02_g_a_knock_that_is_brought_again_is_not_answered_also_after_a_restart() {
-    use undertone_wire::frame::{Entry, Reply};
+    use undertone_wire::frame::Entry;
     let mut world = people(2, &["Alice", "Bob"]);
     let knocks = std::rc::Rc::new(std::cell::RefCell::new(Vec::<Entry>::new()));
     let keep = knocks.clone();
@@ -288,4 +289,50 @@ fn what_was_said_before_a_chat_ended_is_shown_although_a_new_one_was_asked_for()
         world.run();
         assert!(world.texts(0).contains(&"[private] Bob: again".to_owned()), "seed {seed}");
     }
+}
+
+/// The first text waits for the relay to say who is meant; by then everybody knows.
+#[test]
+fn a_text_is_not_overtaken_while_the_relay_is_asked_who_is_meant() {
+    for late in [false, true] {
+        let mut world = people(120, &["Alice", "Bob"]);
+        world.disconnect(1);
+        world.run();
+        world.restart_client(0);
+        world.run();
+        let mut first = true;
+        world.tamper = Some(Box::new(move |at, reply| {
+            let Reply::Found { seq, .. } = reply else { return true };
+            if at == 0 && late && std::mem::take(&mut first) {
+                *reply = Reply::Refused { seq: *seq, code: Code::StoreFailed, detail: 0 };
+            }
+            true
+        }));
+        world.msg(0, "Bob", "one");
+        world.run_some(1, 0);
+        world.connect(1);
+        world.held.insert(0);
+        world.run_for(100);
+        world.msg(0, "Bob", "two");
+        world.held.clear();
+        world.run();
+        world.command(1, Command::Accept(None));
+        world.run();
+        assert_eq!(world.texts(1), private("Alice", &["one", "two"]), "late: {late}");
+    }
+}
+
+#[test]
+fn a_command_whose_answer_the_link_takes_along_has_failed() {
+    let mut world = people(121, &["Alice", "Bob"]);
+    world.disconnect(1);
+    world.run();
+    world.restart_client(0);
+    world.run();
+    world.clients[0].events.clear();
+    world.msg(0, "Carol", "one");
+    world.msg(0, "Carol", "two");
+    world.disconnect(0);
+    let failed = |event: &&undertone_engine::Event| matches!(event.kind, EventKind::Failed(_));
+    assert_eq!(world.clients[0].events.iter().filter(failed).count(), 2);
 }

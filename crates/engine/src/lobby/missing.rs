@@ -41,6 +41,10 @@ impl Missing {
         Some(Self { members: members.into_iter().collect(), ..Self::default() })
     }
 
+    pub(super) fn members(&self) -> impl Iterator<Item = ClientId> {
+        self.members.iter().copied()
+    }
+
     fn store(&self, cx: &mut Cx<'_>) {
         let members: Vec<_> = self.members.iter().copied().take(MAX_MEMBERS).collect();
         cx.put(ROW, &members);
