@@ -19,8 +19,10 @@ pub struct Options {
     pub only_people: bool,
     /// Every step is printed.
     pub print: bool,
-    /// Stores fail, are lost or go back, profiles go back, clocks jump, and relays lie.
+    /// Stores fail, are lost or go back, clocks jump, and relays lie.
     pub hard: bool,
+    /// In some of the hard lives profiles go back, or two copies of one take turns.
+    pub copies: bool,
 }
 
 /// What came of a life.
@@ -71,10 +73,11 @@ struct Climate {
 
 struct Life {
     hard: bool,
+    copies: bool,
     world: World,
     climate: Climate,
     /// An old copy of a profile, and what it had shown.
-    copies: BTreeMap<usize, (crate::disk::Disk, Showing)>,
+    old: BTreeMap<usize, (crate::disk::Disk, Showing)>,
     texts: u64,
 }
 
@@ -84,7 +87,8 @@ pub fn run(seed: u64, options: Options) -> Report {
     let mut world = World::new(seed, options.planted, options.print);
     world.watches_shells = !options.only_people;
     let (climate, copies) = (Climate::default(), BTreeMap::new());
-    let mut life = Life { hard: options.hard, world, climate, copies, texts: 0 };
+    let Options { hard, copies: with_copies, .. } = options;
+    let mut life = Life { hard, copies: with_copies, world, climate, old: copies, texts: 0 };
     if life.begin() && life.storm() && life.calm() {
         life.judge();
     }
@@ -117,8 +121,8 @@ impl Life {
         match if self.hard { kind } else { 9 } {
             0 | 1 => self.climate.forgets = true,
             2 => self.climate.goes_back = true,
-            3 => self.climate.set_back = true,
-            4 => self.climate.clones = true,
+            3 if self.copies => self.climate.set_back = true,
+            4 if self.copies => self.climate.clones = true,
             5 => self.climate.lies = true,
             _ => {}
         }
@@ -345,20 +349,20 @@ impl Life {
     fn copy_or_put_back_a_profile(&mut self, at: usize, away: u64, swap: bool) {
         let world = &mut self.world;
         let now = (world.nodes[at].disk.clone(), world.oracle.showing[at].clone());
-        let Some((disk, showing)) = self.copies.remove(&at) else {
+        let Some((disk, showing)) = self.old.remove(&at) else {
             if world.is_running(at) && world.nodes[at].disk.unsynced() == 0 {
-                self.copies.insert(at, now);
+                self.old.insert(at, now);
             }
             return;
         };
-        if !world.is_running(at) || self.copies.len() > 2 {
+        if !world.is_running(at) || self.old.len() > 2 {
             return;
         }
         world.note(&format!("{at} goes back"), &[]);
         world.crash(at, away);
         if swap {
             let aside = (world.nodes[at].disk.clone(), world.oracle.showing[at].clone());
-            self.copies.insert(at, aside);
+            self.old.insert(at, aside);
         }
         world.nodes[at].disk = disk;
         world.oracle.set_back(at, showing);

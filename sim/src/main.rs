@@ -17,12 +17,15 @@ struct Asked {
     hard: Option<bool>,
     planted: bool,
     twice: bool,
+    copies: bool,
 }
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let Some(asked) = read(&words) else {
-        println!("usage: sim --seeds N --from S [--hard | --soft] [--twice] [--print] [--planted]");
+        println!(
+            "usage: sim --seeds N --from S [--hard | --soft] [--copies] [--twice] [--print] [--planted]"
+        );
         return ExitCode::FAILURE;
     };
     if asked.planted {
@@ -37,7 +40,11 @@ fn main() -> ExitCode {
             println!("   {finding}");
         }
         let kind = if report.hard { "--hard" } else { "--soft" };
-        println!("   again: cargo xtask sim --seeds 1 --from {} {kind} --print", report.seed);
+        let copies = if asked.copies { " --copies" } else { "" };
+        println!(
+            "   again: cargo xtask sim --seeds 1 --from {} {kind}{copies} --print",
+            report.seed
+        );
         println!("   to keep it: a line in sim/seeds.txt");
     }
     let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
@@ -96,6 +103,7 @@ fn read(words: &[String]) -> Option<Asked> {
             "--hard" => asked.hard = Some(true),
             "--soft" => asked.hard = Some(false),
             "--planted" => asked.planted = true,
+            "--copies" => asked.copies = true,
             "--twice" => asked.twice = true,
             _ => return None,
         }
@@ -136,7 +144,8 @@ fn live(asked: &Asked) -> Vec<Report> {
 }
 
 fn live_one(asked: &Asked, life: Kept) -> Report {
-    let options = Options { print: asked.print, hard: life.hard, ..Options::default() };
+    let Asked { print, copies, .. } = *asked;
+    let options = Options { print, copies, hard: life.hard, ..Options::default() };
     let mut report = sim::run(life.seed, options);
     if asked.twice && sim::run(life.seed, options) != report {
         report.findings.push("the same seed is another life".to_owned());
