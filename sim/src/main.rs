@@ -73,7 +73,7 @@ fn plant(asked: &Asked) -> ExitCode {
                 planted: Some(planted),
                 only_people,
                 hard: asked.hard == Some(true),
-                print: false,
+                ..Options::default()
             };
             let seen = (0..asked.seeds).find_map(|at| {
                 let report = sim::run(asked.from + at, options);
@@ -92,8 +92,15 @@ fn plant(asked: &Asked) -> ExitCode {
 }
 
 fn read(words: &[String]) -> Option<Asked> {
-    let mut asked =
-        Asked { seeds: 1, from: 0, print: false, hard: None, planted: false, twice: false };
+    let mut asked = Asked {
+        seeds: 1,
+        from: 0,
+        print: false,
+        hard: None,
+        planted: false,
+        twice: false,
+        copies: false,
+    };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.as_str() {

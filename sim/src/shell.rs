@@ -57,8 +57,9 @@ impl World {
         self.note(&format!("{at} crashes"), &[]);
         self.let_go(at);
         let kept = self.dice.below(self.nodes[at].disk.unsynced() + 1);
+        let planted = self.planted;
         let node = &mut self.nodes[at];
-        node.disk.crash(kept);
+        node.disk.crash(kept, planted);
         let process = node.process.take();
         let durable = node.disk.durable;
         (node.start_at, node.dial_at) = (Some(self.now + away), None);
