@@ -125,10 +125,13 @@ impl Lobby {
     }
 
     pub(super) fn send_knock(&mut self, cx: &mut Cx<'_>) {
+        self.send_knock_as(cx, self.door.next_number.max(1));
+    }
+
+    fn send_knock_as(&mut self, cx: &mut Cx<'_>, writer_number: u64) {
         let Some(knocking) = &self.knocking else { return };
         let Ok(body) = Blob::new(knocking.sealed.clone()) else { return };
         let (log, token) = (self.keys.door_log, self.keys.door_token.clone());
-        let writer_number = self.door.next_number.max(1);
         lobby_ask(cx, LobbyAsk::Knock(knocking.id), |seq| {
             let kind = EntryKind::Application;
             Request::Append(Append { seq, log, token, writer_number, epoch: 0, kind, body })
@@ -151,9 +154,10 @@ impl Lobby {
                 self.door.next_number = detail;
                 self.send_knock(cx);
             }
+            // The number was used. What follows it is refused on this connection; by a lower one the
+            // relay says which it expects.
             Code::Conflict => {
-                self.door.next_number = self.door.next_number.max(1).saturating_add(1);
-                self.send_knock(cx);
+                self.send_knock_as(cx, self.door.next_number.max(1).saturating_sub(1));
             }
             // Whatever it is, the next knock may find it otherwise.
             _ => {}
