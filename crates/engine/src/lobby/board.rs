@@ -132,10 +132,13 @@ impl Lobby {
         if self.opening.is_some() {
             return;
         }
-        let Some(newest) = self.board.newest.clone() else { return self.open_next(cx) };
-        if newest.number < self.row.known {
+        let newest = self.board.newest.clone();
+        let Some(newest) = newest.filter(|newest| newest.number >= self.row.known) else {
+            if self.row.known > 0 {
+                cx.core.went_back();
+            }
             return self.open_next(cx);
-        }
+        };
         self.row.known = newest.number;
         match &mut self.session {
             Some(session) if session.log == newest.log => {
@@ -144,6 +147,8 @@ impl Lobby {
                 }
             }
             Some(_) => {
+                // A session is made anew where the relay has lost what it had.
+                cx.core.went_back();
                 self.abandon(cx);
                 self.knock(cx, newest.number);
             }

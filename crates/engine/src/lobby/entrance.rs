@@ -151,6 +151,9 @@ impl Lobby {
         match code {
             Code::Absent => self.create_door(cx),
             Code::OutOfOrder => {
+                if detail < self.door.next_number {
+                    cx.core.went_back();
+                }
                 self.door.next_number = detail;
                 self.send_knock(cx);
             }
