@@ -40,11 +40,17 @@ impl Disk {
     }
 
     /// The power goes: the first `kept` transactions reached the disk by themselves.
-    pub(crate) fn crash(&mut self, kept: usize) {
-        let unsynced = std::mem::take(&mut self.unsynced);
-        for (number, writes) in unsynced.into_iter().take(kept) {
+    pub(crate) fn crash(&mut self, kept: usize, planted: Option<Planted>) {
+        let mut unsynced = std::mem::take(&mut self.unsynced).into_iter();
+        for (number, writes) in unsynced.by_ref().take(kept) {
             self.apply(writes);
             self.durable = number;
+        }
+        if let Some((_, mut writes)) = unsynced.next()
+            && planted == Some(Planted::WriteSetIsTorn)
+        {
+            writes.truncate(writes.len().div_ceil(2));
+            self.apply(writes);
         }
         if let Some(old) = self.old.take() {
             self.apply(old);

@@ -28,6 +28,11 @@ impl Liar {
         node: usize,
         planted: Option<Planted>,
     ) {
+        if let (Request::Trim { position, .. }, Some(Planted::TrimIsOneTooFar)) =
+            (&mut *request, planted)
+        {
+            *position += 1;
+        }
         let (log, token, seq) = match request {
             Request::Subscribe { log, token, seq, .. } => (log, token, *seq),
             Request::Advance { log, token } => (log, token, 0),

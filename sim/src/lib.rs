@@ -20,9 +20,11 @@ mod node;
 mod oracle;
 mod planted;
 mod relay_life;
+mod seeds;
 mod shell;
 mod trace;
 mod world;
 
 pub use life::{Options, Report, run};
 pub use planted::Planted;
+pub use seeds::{Kept, kept};

@@ -19,8 +19,10 @@ pub struct Options {
     pub only_people: bool,
     /// Every step is printed.
     pub print: bool,
-    /// Stores fail, are lost or go back, profiles go back, clocks jump, and relays lie.
+    /// Stores fail, are lost or go back, clocks jump, and relays lie.
     pub hard: bool,
+    /// In some of the hard lives profiles go back, or two copies of one take turns.
+    pub copies: bool,
 }
 
 /// What came of a life.
@@ -28,6 +30,10 @@ pub struct Options {
 pub struct Report {
     /// Which.
     pub seed: u64,
+    /// Whether it was a hard one.
+    pub hard: bool,
+    /// What could go wrong in it.
+    pub climate: String,
     /// Of everything that happened, in order.
     pub hash: [u8; 32],
     /// Things that happened.
@@ -67,10 +73,11 @@ struct Climate {
 
 struct Life {
     hard: bool,
+    copies: bool,
     world: World,
     climate: Climate,
     /// An old copy of a profile, and what it had shown.
-    copies: BTreeMap<usize, (crate::disk::Disk, Showing)>,
+    old: BTreeMap<usize, (crate::disk::Disk, Showing)>,
     texts: u64,
 }
 
@@ -80,13 +87,17 @@ pub fn run(seed: u64, options: Options) -> Report {
     let mut world = World::new(seed, options.planted, options.print);
     world.watches_shells = !options.only_people;
     let (climate, copies) = (Climate::default(), BTreeMap::new());
-    let mut life = Life { hard: options.hard, world, climate, copies, texts: 0 };
+    let Options { hard, copies: with_copies, .. } = options;
+    let mut life = Life { hard, copies: with_copies, world, climate, old: copies, texts: 0 };
     if life.begin() && life.storm() && life.calm() {
         life.judge();
     }
+    let (hard, climate) = (life.hard, format!("{:?}", life.climate));
     let world = life.world;
     Report {
         seed,
+        hard,
+        climate,
         hash: world.trace.hash().0,
         steps: world.trace.steps,
         said: world.oracle.said(),
@@ -110,8 +121,8 @@ impl Life {
         match if self.hard { kind } else { 9 } {
             0 | 1 => self.climate.forgets = true,
             2 => self.climate.goes_back = true,
-            3 => self.climate.set_back = true,
-            4 => self.climate.clones = true,
+            3 if self.copies => self.climate.set_back = true,
+            4 if self.copies => self.climate.clones = true,
             5 => self.climate.lies = true,
             _ => {}
         }
@@ -338,20 +349,20 @@ impl Life {
     fn copy_or_put_back_a_profile(&mut self, at: usize, away: u64, swap: bool) {
         let world = &mut self.world;
         let now = (world.nodes[at].disk.clone(), world.oracle.showing[at].clone());
-        let Some((disk, showing)) = self.copies.remove(&at) else {
+        let Some((disk, showing)) = self.old.remove(&at) else {
             if world.is_running(at) && world.nodes[at].disk.unsynced() == 0 {
-                self.copies.insert(at, now);
+                self.old.insert(at, now);
             }
             return;
         };
-        if !world.is_running(at) || self.copies.len() > 2 {
+        if !world.is_running(at) || self.old.len() > 2 {
             return;
         }
         world.note(&format!("{at} goes back"), &[]);
         world.crash(at, away);
         if swap {
             let aside = (world.nodes[at].disk.clone(), world.oracle.showing[at].clone());
-            self.copies.insert(at, aside);
+            self.old.insert(at, aside);
         }
         world.nodes[at].disk = disk;
         world.oracle.set_back(at, showing);
@@ -426,27 +437,22 @@ impl Life {
         self.world.oracle.settle(now);
     }
 
+    /// Of two who have a chat both say the same of it: agreed on, in one epoch, or over.
     fn judge_chats(&mut self) {
         let chats = self.world.oracle.chats.clone();
         for ((one, other), (state, epoch)) in &chats {
+            let went_back = &self.world.oracle.went_back;
+            // Who does not know of a chat any more is found by nobody before it says something.
+            if went_back.contains(one) || went_back.contains(other) {
+                continue;
+            }
             let theirs = chats.get(&(*other, *one));
-            let dropped = theirs.is_none_or(|(state, _)| *state == ChatState::Closed);
-            if *state == ChatState::Asked && dropped {
-                self.world.oracle.excuse_waiting(*one, *other);
-                continue;
-            }
-            if dropped && theirs.is_some() && *state != ChatState::Open {
-                continue;
-            }
-            if *state == ChatState::Closed && theirs.is_some_and(|(s, _)| *s == ChatState::Asked) {
-                continue;
-            }
-            let agree = theirs.is_none_or(|(s, e)| s == state && e == epoch);
-            let settled = matches!(state, ChatState::Open | ChatState::Closed);
-            let closed = *state == ChatState::Closed;
-            let alone = theirs.is_none() && !closed;
-            let both = theirs.is_some_and(|(s, _)| closed && *s == ChatState::Closed);
-            if !settled || alone || !(agree || both) {
+            let agree = match (state, theirs) {
+                (ChatState::Closed, None | Some((ChatState::Closed, _))) => true,
+                (ChatState::Open, Some((ChatState::Open, theirs))) => epoch == theirs,
+                _ => false,
+            };
+            if !agree {
                 self.world.find(format!(
                     "{one} and {other} disagree on their chat: {state:?} {epoch}, {theirs:?}"
                 ));

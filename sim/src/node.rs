@@ -2,6 +2,7 @@
 
 use crate::disk::Disk;
 use std::collections::VecDeque;
+use undertone_engine::watch::Use;
 use undertone_engine::{Command, Engine, Event, SealKey};
 use undertone_relay::Standing;
 use undertone_wire::frame::{Reply, Request};
@@ -24,6 +25,8 @@ pub(crate) struct Commit {
     pub(crate) sends: Vec<(u64, Request)>,
     pub(crate) events: Vec<Event>,
     pub(crate) tags: Vec<u64>,
+    pub(crate) uses: Vec<Use>,
+    pub(crate) redials: bool,
 }
 
 /// A program that runs.

@@ -55,17 +55,18 @@ pub(crate) struct Oracle {
     ids: BTreeMap<ClientId, usize>,
     pub(crate) showing: Vec<Showing>,
     ever: BTreeSet<(usize, usize)>,
-    pub(crate) entered: BTreeSet<usize>,
+    /// For whom a text to the lobby is at this moment, by its author.
+    pub(crate) lobby: BTreeMap<usize, BTreeSet<usize>>,
     /// Members in whose link or profile somebody meddled, or who saw a relay go back.
     pub(crate) excused_trouble: BTreeSet<usize>,
     /// Members to whom the relay lies, or lied.
     pub(crate) lied_to: BTreeSet<usize>,
     /// The chats there are at the end, by member and peer.
     pub(crate) chats: BTreeMap<(usize, usize), (ChatState, u64)>,
-    /// Sessions are renewed in this life, so that texts may be said again, out of order.
+    /// Stores, profiles or relays go back in this life, so that sessions are lost.
     pub(crate) renewals: bool,
-    /// Members that had to come into a session again.
-    late: BTreeSet<usize>,
+    /// Members whose profile went back.
+    pub(crate) went_back: BTreeSet<usize>,
     pub(crate) findings: Vec<String>,
     pub(crate) renewed: u64,
     pub(crate) shown: u64,
@@ -83,7 +84,7 @@ impl Oracle {
 
     pub(crate) fn typed(&mut self, by: usize, place: Place, body: &str, tag: u64, at: u64) {
         let readers = match place {
-            Place::Lobby => self.entered.iter().copied().filter(|at| *at != by).collect(),
+            Place::Lobby => self.lobby.get(&by).cloned().unwrap_or_default(),
             Place::Direct(peer) => [peer].into(),
         };
         self.by_body.insert(body.to_owned(), self.texts.len());
@@ -100,12 +101,22 @@ impl Oracle {
         }
     }
 
+    /// Whom this member's texts to the lobby are for from now on.
+    pub(crate) fn reads(&mut self, at: usize, readers: &[ClientId]) {
+        let readers = readers.iter().filter_map(|id| self.ids.get(id).copied()).collect();
+        self.lobby.insert(at, readers);
+    }
+
     fn event(&mut self, now: u64, at: usize, event: &Event) {
         let text = event.tag.and_then(|tag| self.tags.get(&(at, tag)).copied());
         match &event.kind {
             EventKind::Queued { message, .. } => {
                 if let Some(text) = text.and_then(|text| self.texts.get_mut(text)) {
                     (text.id, text.fate) = (Some(*message), Fate::Taken);
+                    // Who went between typing and taking over was not there.
+                    if let (Place::Lobby, Some(readers)) = (text.place, self.lobby.get(&at)) {
+                        text.readers.retain(|reader| readers.contains(reader));
+                    }
                 }
             }
             EventKind::Failed(error) => {
@@ -118,7 +129,6 @@ impl Oracle {
                 }
             }
             EventKind::NotSent { message, why, .. } => self.not_sent(at, message, *why),
-            EventKind::LobbyEntered { .. } => drop(self.entered.insert(at)),
             EventKind::Message(message) if !message.own => self.show(now, at, message),
             EventKind::Trouble(trouble) => self.trouble(now, at, trouble),
             EventKind::Renewed { .. } => self.renewed += 1,
@@ -172,7 +182,8 @@ impl Oracle {
         let newest = showing.newest.entry(key).or_insert(index);
         let late = index < *newest;
         *newest = index.max(*newest);
-        if late && !self.renewals && !self.late.contains(&at) {
+        // A relay that changes the order of what it sends is noticed, and cannot be made to keep it.
+        if late && !self.lied_to.contains(&at) {
             self.find(now, format!("{at} was shown text {index} of {by} in {kind:?} out of order"));
         }
     }
@@ -182,18 +193,12 @@ impl Oracle {
             Trouble::Unreadable { .. } | Trouble::Gap { .. } => {
                 !self.excused_trouble.contains(&at) && self.lied_to.is_empty()
             }
-            // A member that was let in twice, or lost what it had not committed: what is said again
-            // to it may come late.
             Trouble::SessionLost { .. } => {
-                self.late.insert(at);
                 self.renewed += 1;
-                false
+                !self.renewals
             }
-            // On a slow link one knocks again before the Welcome to the knock before has come.
-            Trouble::BadNote("welcome") => false,
-            Trouble::BadNote(_) => !self.renewals,
+            Trouble::BadNote(_) | Trouble::Misbehaved { .. } => true,
             Trouble::Full { .. } => false,
-            Trouble::Misbehaved { .. } => true,
             Trouble::KeyChanged { .. } | Trouble::BadSignature { .. } => true,
         };
         if bad {
@@ -213,6 +218,7 @@ impl Oracle {
     /// be shown again.
     pub(crate) fn set_back(&mut self, at: usize, showing: Showing) {
         self.showing[at] = showing;
+        self.went_back.insert(at);
         for text in &mut self.texts {
             if text.by == at {
                 for reader in text.readers.clone() {
@@ -232,13 +238,6 @@ impl Oracle {
             text.excused.insert(at, why);
         }
         self.excused_trouble.insert(at);
-    }
-
-    /// One let a request drop, and who asked does not know: what it wrote still waits there.
-    pub(crate) fn excuse_waiting(&mut self, by: usize, peer: usize) {
-        for text in self.texts.iter_mut().filter(|t| t.by == by && t.place == Place::Direct(peer)) {
-            text.excused.insert(peer, "nobody answered");
-        }
     }
 
     /// After everything: each text that was taken was shown to each of its readers, or its author

@@ -30,11 +30,15 @@ pub enum Planted {
     TokenIsNotChecked,
     /// The relay writes entries without the header that goes with them.
     HeaderIsNotWritten,
+    /// Of a client's write-set that was under way a crash leaves the first half.
+    WriteSetIsTorn,
+    /// The relay lets go of one entry more than its readers said.
+    TrimIsOneTooFar,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::ClientSyncDoesNothing,
         Self::ClientSendsBeforeCommit,
         Self::ClientShowsBeforeCommit,
@@ -48,5 +52,7 @@ impl Planted {
         Self::FramesChangePlaces,
         Self::TokenIsNotChecked,
         Self::HeaderIsNotWritten,
+        Self::WriteSetIsTorn,
+        Self::TrimIsOneTooFar,
     ];
 }

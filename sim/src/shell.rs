@@ -5,6 +5,7 @@ use crate::oracle::CANARY;
 use crate::planted::Planted;
 use crate::world::World;
 use std::collections::VecDeque;
+use undertone_engine::watch::Use;
 use undertone_engine::{Command, Engine, Event, EventKind, Input, StepKey, Write};
 use undertone_wire::codec;
 use undertone_wire::frame::Request;
@@ -21,6 +22,10 @@ struct Pending {
     sends: Vec<(u64, Request)>,
     events: Vec<Event>,
     tags: Vec<u64>,
+    /// What was encrypted with which keys and nonces.
+    uses: Vec<Use>,
+    /// The link is of no use any more.
+    redials: bool,
 }
 
 impl World {
@@ -36,7 +41,8 @@ impl World {
             self.find(format!("{at} has a text in the clear on its disk"));
         }
         match Engine::load(rows, seal) {
-            Ok(engine) => {
+            Ok(mut engine) => {
+                engine.watch();
                 let node = &mut self.nodes[at];
                 let (heard, commit, wake_at, up) = (VecDeque::new(), None, None, None);
                 node.process = Some(Process { engine, mono, heard, commit, wake_at, up });
@@ -51,8 +57,9 @@ impl World {
         self.note(&format!("{at} crashes"), &[]);
         self.let_go(at);
         let kept = self.dice.below(self.nodes[at].disk.unsynced() + 1);
+        let planted = self.planted;
         let node = &mut self.nodes[at];
-        node.disk.crash(kept);
+        node.disk.crash(kept, planted);
         let process = node.process.take();
         let durable = node.disk.durable;
         (node.start_at, node.dial_at) = (Some(self.now + away), None);
@@ -131,6 +138,8 @@ impl World {
         let mono_ms = process.mono + now;
         let step = process.engine.handle(input, Now { mono_ms, wall_ms }, key);
         process.wake_at = step.wake_at;
+        pending.uses.extend(process.engine.take_uses());
+        pending.redials |= step.redial;
         let up = process.up;
         if step.redial
             && let Some(conn) = up
@@ -172,9 +181,10 @@ impl World {
         node.commits += 1;
         let number = node.commits;
         node.disk.write(number, pending.writes);
-        let Pending { sends, events, tags, .. } = pending;
+        let Pending { sends, events, tags, uses, redials, .. } = pending;
         if let Some(process) = &mut node.process {
-            process.commit = Some(Commit { until, number, fails, sends, events, tags });
+            process.commit =
+                Some(Commit { until, number, fails, sends, events, tags, uses, redials });
         }
     }
 
@@ -187,8 +197,25 @@ impl World {
             return self.failed(at, commit);
         }
         node.disk.sync(planted);
-        self.perform(at, commit.number, commit.sends);
+        if self.uses.note(commit.uses) > 0 {
+            self.find(format!("{at} used a key, or a key with a nonce, twice"));
+        }
+        match commit.redials {
+            true => self.redial(at),
+            false => self.perform(at, commit.number, commit.sends),
+        }
         self.show(at, commit.number, &commit.events);
+    }
+
+    /// The device has new keys, and needs a link made with them.
+    fn redial(&mut self, at: usize) {
+        self.let_go(at);
+        self.nodes[at].dial_at = Some(self.now + self.dice.within(1..200));
+        if let Some(process) = &mut self.nodes[at].process
+            && let Some(conn) = process.up
+        {
+            process.heard.push_back(Heard::Down { conn });
+        }
     }
 
     /// The machine failed: the engine goes back to what is stored.
@@ -231,6 +258,9 @@ impl World {
         for event in events {
             let line = format!("{at} ! {:?}", event);
             self.note(&line, &[]);
+        }
+        if let Some(process) = &self.nodes[at].process {
+            self.oracle.reads(at, &process.engine.lobby_readers());
         }
         self.oracle.events(self.now, at, events);
         let refused = |event: &Event| matches!(event.kind, EventKind::RegistrationRefused(_));

@@ -2,6 +2,9 @@
 
 use undertone_wire::ids::Hash;
 
+/// What is the same in each frame of the same life: its kind, and the start of what comes first.
+const SAME: usize = 8;
+
 pub(crate) struct Trace {
     hash: Hash,
     pub(crate) steps: u64,
@@ -19,8 +22,17 @@ impl Trace {
         let name = what.split(" relay ").next().unwrap_or(what);
         self.hash = Hash::of(&[&self.hash.0, &now.to_be_bytes(), name.as_bytes(), bytes]);
         if self.print {
-            println!("{now:>9} {what}");
+            let mark = u16::from_be_bytes([self.hash.0[0], self.hash.0[1]]);
+            println!("{now:>9} {mark:04x} {what}");
         }
+    }
+
+    /// A frame: what it is, its number or its log, and its length. Not all its bytes: openmls puts
+    /// several removals of one commit into an order of chance, and epochs follow from that.
+    pub(crate) fn frame(&mut self, now: u64, what: &str, bytes: &[u8]) {
+        let start = bytes.get(..SAME.min(bytes.len())).unwrap_or_default();
+        let shape = [start, &bytes.len().to_be_bytes()].concat();
+        self.note(now, what, &shape);
     }
 
     pub(crate) fn hash(&self) -> Hash {

@@ -12,6 +12,7 @@ use crate::planted::Planted;
 use crate::trace::Trace;
 use std::collections::BTreeMap;
 use undertone_engine::api::Conversation;
+use undertone_engine::watch::Uses;
 use undertone_engine::{Command, Engine, SealKey, Setup, StepKey};
 use undertone_relay::store::StoreKey;
 use undertone_relay::{ConnId, Input, Limits, Relay, RelayConfig, Standing, Step, To};
@@ -54,6 +55,8 @@ pub(crate) struct World {
     pub(crate) planted: Option<Planted>,
     /// What a relay does to what it sends; nothing, where it is honest.
     pub(crate) liar: crate::liar::Liar,
+    /// What everyone encrypted with: no key, and no key with a nonce, may be there twice.
+    pub(crate) uses: Uses,
     /// What shells do is looked at, too.
     pub(crate) watches_shells: bool,
     next_conn: u64,
@@ -104,6 +107,7 @@ impl World {
             weather: Weather::default(),
             planted,
             liar: crate::liar::Liar::default(),
+            uses: Uses::default(),
             watches_shells: true,
             next_conn: 1,
             invite,
@@ -399,7 +403,7 @@ impl World {
         let node = link.node;
         let what =
             if self.trace.print { brief(&codec::decode::<Request>(&bytes)) } else { String::new() };
-        self.note(&format!("{node} > relay {what}"), &bytes);
+        self.trace.frame(self.now, &format!("{node} > relay {what}"), &bytes);
         if contains(&bytes, CANARY.as_bytes()) {
             self.find(format!("{node} sends a text the relay can read"));
         }
@@ -422,7 +426,7 @@ impl World {
         }
         let what =
             if self.trace.print { brief(&codec::decode::<Reply>(&bytes)) } else { String::new() };
-        self.note(&format!("{node} < relay {what}"), &bytes);
+        self.trace.frame(self.now, &format!("{node} < relay {what}"), &bytes);
         let reply: Reply = codec::decode(&bytes).expect("relays send only valid frames");
         for reply in self.liar.tell(node, reply, &mut self.dice) {
             if let Some(process) = &mut self.nodes[node].process {

@@ -30,7 +30,7 @@ usage: cargo xtask ci                what needs no test: format, lints, map, oth
        cargo xtask test [--long]     the same, then every test; --long adds what takes hours
        cargo xtask bench NAME        one bench of the bench package, in release mode
        cargo xtask fuzz [SECONDS]    every fuzz target for so many seconds (15)
-       cargo xtask sim --seeds N --from S [--hard] [--print]
+       cargo xtask sim --seeds N --from S [--hard | --soft] [--print]
                                      lives made of seeds, in which nothing may be lost
        cargo xtask fuzz TARGET FILE  one input of a fuzz target again";
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::failure::Failure;
 use crate::stage::Stages;
 use crate::suite::{self, Tally};
-use crate::{ci, deny, fuzz, left_out, targets};
+use crate::{ci, deny, fuzz, left_out, sim, targets};
 
 /// How much is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,7 @@ fn run_in(length: Length, stages: &mut Stages, tally: &mut Tally) -> Result<(), 
     stages.run("left out", left_out::tell)?;
     stages.run("examples", || suite::run_documentation(tally))?;
     stages.check("proofs", || suite::check_proofs(tally))?;
+    stages.check("lives", || sim::stage(length))?;
     let seconds = if length == Length::Long { fuzz::LONG } else { fuzz::SHORT };
     stages.run("fuzz", || fuzz::run(seconds))
 }

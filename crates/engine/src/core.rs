@@ -7,9 +7,9 @@ use crate::outer;
 use crate::people::{Contact, People};
 use crate::seal::SealKey;
 use minicbor::{Decode, Encode};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use undertone_wire::account::{AccountKey, RegistrationContext};
-use undertone_wire::frame::Request;
+use undertone_wire::frame::{Code, Request};
 use undertone_wire::ids::{ClientId, EntryId, Incarnation, LogId, RoomId};
 use undertone_wire::name::Name;
 use undertone_wire::time::Now;
@@ -21,6 +21,10 @@ pub(crate) const MAX_ASKED: usize = 16_384;
 
 /// A device takes new keys at most this often.
 const RENEW_AGAIN_MS: u64 = 60_000;
+/// The first pause before a request is sent again that the relay could not judge; it doubles.
+const AGAIN_MS: u64 = 1_000;
+/// The longest pause.
+const AGAIN_MOST_MS: u64 = 60_000;
 
 /// A conversation is mended because of a gap at most this often.
 const GAP_AGAIN_MS: u64 = 300_000;
@@ -78,6 +82,56 @@ pub(crate) enum Ask {
     Room(RoomId, crate::rooms::RoomAsk),
 }
 
+impl Ask {
+    /// Whether this refusal says nothing of what was asked, so that the same bytes are sent again.
+    /// Appends to a session are put off there, all that follows with them; a registration by the
+    /// shell, which makes another link.
+    fn is_put_off(&self, code: Code) -> bool {
+        match (self, code) {
+            (Self::Register | Self::Session(_, SessionAsk::Append) | Self::Trim, _) => false,
+            // A room has its own pace.
+            (Self::Room(..), Code::RateLimited) => false,
+            (_, Code::StoreFailed | Code::RateLimited) => true,
+            // What everyone needs to come in has no person who could be told.
+            (Self::Lobby(_), Code::RelayFull) => true,
+            _ => false,
+        }
+    }
+
+    fn can_be_put_off(&self) -> bool {
+        self.is_put_off(Code::StoreFailed)
+    }
+}
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+struct Asked {
+    ask: Ask,
+    tag: Option<u64>,
+    /// To be sent again, where the relay could not judge it.
+    request: Option<Box<Request>>,
+    /// Before the next time.
+    pause: u64,
+}
+
+/// Whether the relay has less than it had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WentBack {
+    No,
+    Seen,
+    /// What may be gone was given to it again.
+    Mended,
+}
+
+/// A note that waits until what was said before it has been read. It stays in the inbox.
+#[derive(Debug)]
+pub(crate) struct Deferred {
+    pub(crate) position: u64,
+    pub(crate) note: crate::notes::Note,
+    /// It is heeded then in any case, by running time.
+    pub(crate) until: u64,
+}
+
 /// What was asked of a session's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SessionAsk {
@@ -89,7 +143,8 @@ pub(crate) enum SessionAsk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoteKind {
     Request,
-    Decline,
+    /// Of the request with this log.
+    Decline(LogId),
 }
 
 /// One text of the history.
@@ -159,7 +214,19 @@ pub(crate) struct Core {
     /// The earliest tick that is wanted.
     pub(crate) wake: Option<u64>,
     next_seq: u32,
-    asked: HashMap<u32, (Ask, Option<u64>)>,
+    asked: BTreeMap<u32, Asked>,
+    /// On this link the relay showed that it has less than it had, so that one's own key packages may
+    /// be among what is gone.
+    pub(crate) went_back: WentBack,
+    /// New key packages are on their way to the relay.
+    pub(crate) publishing: bool,
+    /// Commands, by their tags, that wait for the relay to say who somebody is, behind others that
+    /// name the same.
+    pub(crate) behind: Vec<(Option<u64>, crate::direct::Wanted)>,
+    /// Notes that are not heeded yet.
+    pub(crate) deferred: Vec<Deferred>,
+    /// When, by running time, and which of these requests are sent again.
+    put_off: BTreeSet<(u64, u32)>,
 }
 
 impl Core {
@@ -170,7 +237,7 @@ impl Core {
         seal: SealKey,
         people: People,
     ) -> Self {
-        let asked = HashMap::new();
+        let asked = BTreeMap::new();
         let (link, registered, next_seq) = (None, false, 1);
         Self {
             identity,
@@ -194,6 +261,11 @@ impl Core {
             wake: None,
             next_seq,
             asked,
+            put_off: BTreeSet::new(),
+            went_back: WentBack::No,
+            publishing: false,
+            behind: Vec::new(),
+            deferred: Vec::new(),
         }
     }
 
@@ -216,7 +288,44 @@ impl Core {
     }
 
     pub(crate) fn answered(&mut self, seq: u32) -> Option<(Ask, Option<u64>)> {
-        self.asked.remove(&seq)
+        self.asked.remove(&seq).map(|asked| (asked.ask, asked.tag))
+    }
+
+    /// Whether the relay is being asked who this is.
+    pub(crate) fn resolves(&self, who: &crate::api::Who) -> bool {
+        let asks =
+            |asked: &Asked| matches!(&asked.ask, Ask::ResolveFor(wanted) if wanted.who == *who);
+        self.asked.values().any(asks)
+    }
+
+    /// The commands that will not hear from the relay who is meant.
+    pub(crate) fn take_resolving(&mut self) -> Vec<Option<u64>> {
+        let asks = |asked: &Asked| matches!(asked.ask, Ask::ResolveFor(_)).then_some(asked.tag);
+        let asked: Vec<_> = self.asked.values().filter_map(asks).collect();
+        let behind = std::mem::take(&mut self.behind).into_iter().map(|(tag, _)| tag);
+        asked.into_iter().chain(behind).collect()
+    }
+
+    /// Whether the relay could not judge this request, so that it waits to be sent again.
+    pub(crate) fn put_off(&mut self, seq: u32, code: Code, now: Now) -> bool {
+        let asked = self.asked.get_mut(&seq).filter(|asked| asked.ask.is_put_off(code));
+        let Some(asked) = asked else { return false };
+        self.put_off.insert((now.after(asked.pause), seq));
+        asked.pause = (asked.pause * 2).min(AGAIN_MOST_MS);
+        true
+    }
+
+    /// The requests that are due again.
+    fn due_again(&mut self, now: Now) -> BTreeSet<(u64, u32)> {
+        let later = self.put_off.split_off(&(now.mono_ms.saturating_add(1), 0));
+        std::mem::replace(&mut self.put_off, later)
+    }
+
+    /// The relay has less than it had.
+    pub(crate) fn went_back(&mut self) {
+        if self.went_back == WentBack::No {
+            self.went_back = WentBack::Seen;
+        }
     }
 
     /// The link is gone: nothing that was asked is answered any more.
@@ -225,6 +334,10 @@ impl Core {
         self.registered = false;
         self.raised = false;
         self.asked.clear();
+        self.put_off.clear();
+        self.went_back = WentBack::No;
+        self.publishing = false;
+        self.deferred.clear();
     }
 }
 
@@ -272,9 +385,32 @@ impl Cx<'_> {
         }
         let seq = self.core.next_seq;
         self.core.next_seq = seq.checked_add(1).unwrap_or(1);
-        self.core.asked.insert(seq, (ask, self.tag));
-        self.step.sends.push(request(seq));
+        let request = request(seq);
+        let kept = ask.can_be_put_off().then(|| Box::new(request.clone()));
+        let asked = Asked { ask, tag: self.tag, request: kept, pause: AGAIN_MS };
+        self.core.asked.insert(seq, asked);
+        self.step.sends.push(request);
         Some(seq)
+    }
+
+    /// Wants a tick when the first of what is put off is due.
+    pub(crate) fn wake_put_off(&mut self) {
+        if let Some((at, _)) = self.core.put_off.first().copied() {
+            self.wake_at(at);
+        }
+    }
+
+    /// Sends again what the relay could not judge and is still `wanted`.
+    pub(crate) fn ask_again(&mut self, wanted: impl Fn(&Ask) -> bool) {
+        let due = self.core.due_again(self.now);
+        self.wake_put_off();
+        for (_, seq) in due {
+            let asked = self.core.asked.get(&seq).filter(|asked| wanted(&asked.ask));
+            match asked.and_then(|asked| asked.request.as_deref().cloned()) {
+                Some(request) => self.step.sends.push(request),
+                None => drop(self.core.asked.remove(&seq)),
+            }
+        }
     }
 
     pub(crate) fn send(&mut self, request: Request) {

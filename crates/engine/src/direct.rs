@@ -1,10 +1,12 @@
 //! Direct chats: what is kept of them, and what reaches them. `ask` starts one, `answer` says yes or
-//! no to one, `talk` is what is said in it, `mend` renews its session, `end` is how it ends.
+//! no to one, `owed` is a no that is on its way, `talk` is what is said in it, `mend` renews its
+//! session, `end` is how it ends.
 
 mod answer;
 mod ask;
 mod end;
 mod mend;
+mod owed;
 mod talk;
 
 pub(crate) use talk::{check_text, record_own};
@@ -14,10 +16,11 @@ use crate::content::Kind;
 use crate::core::Cx;
 use crate::notes::ChatRequest;
 use crate::outbox::{Outbox, Rows, Shown};
-use crate::session::{Draft, Happened, Session};
+use crate::session::{Draft, Happened, Reading, Session};
 use ask::{create_log, fetch_card};
 use mend::Mending;
 use minicbor::{Decode, Encode};
+use owed::Owed;
 use std::collections::BTreeMap;
 use talk::follow;
 use undertone_wire::codec::{self, Blob};
@@ -221,6 +224,7 @@ impl Chat {
 #[derive(Debug, Default)]
 pub(crate) struct Chats {
     chats: BTreeMap<ClientId, Chat>,
+    owed: Owed,
 }
 
 fn unsent_name(peer: &ClientId) -> Vec<u8> {
@@ -236,7 +240,7 @@ impl Chats {
             let row: Row = codec::decode(value).ok()?;
             chats.insert(row.peer, Chat::load(cx, row, rows)?);
         }
-        Some(Self { chats })
+        Some(Self { chats, owed: Owed::load(rows)? })
     }
 
     /// Which chat reads this log.
@@ -248,6 +252,13 @@ impl Chats {
     /// Whether both have said yes to a chat with this one.
     pub(crate) fn are_open(&self, peer: &ClientId) -> bool {
         self.chats.get(peer).is_some_and(|chat| chat.row.state == State::Open)
+    }
+
+    /// Whether entries of the chat with this one are on their way that were there before.
+    pub(crate) fn reads_on(&self, peer: &ClientId) -> bool {
+        let open = self.chats.get(peer).filter(|chat| chat.row.state == State::Open);
+        let reading = open.and_then(|chat| chat.session.as_ref()).map(|session| session.reading);
+        matches!(reading, Some(Reading::Asked | Reading::CatchingUp))
     }
 
     pub(crate) fn unsent(&self) -> usize {
@@ -285,6 +296,7 @@ impl Chats {
 
     /// Registered on a new link: what was under way goes on.
     pub(crate) fn resume(&mut self, cx: &mut Cx<'_>) {
+        self.owed.resume(cx);
         for chat in self.chats.values_mut() {
             match (chat.row.state, &mut chat.session) {
                 (State::Starting, _) => {

@@ -3,7 +3,7 @@
 use crate::api::{
     Command, CommandError, Conversation, EventKind, Input, RoomOrder, Step, Trouble, Who,
 };
-use crate::core::{Ask, Core, Cx, Profile, SessionAsk};
+use crate::core::{Ask, Core, Cx, Deferred, Profile, SessionAsk, WentBack};
 use crate::direct::{Chats, Then, Wanted};
 use crate::hpke::InboxSecret;
 use crate::identity::{Identity, direct_suites};
@@ -33,6 +33,13 @@ use zeroize::Zeroizing;
 const PACKAGES: usize = 4;
 /// New ones are published when no more are left.
 const PACKAGES_LOW: u32 = 1;
+
+/// Commands that wait for the relay to say who is meant: what somebody pastes at once.
+const MAX_BEHIND: usize = 1_024;
+/// Notes that wait for what was said before them: as many requests as may be open, twice.
+const MAX_DEFERRED: usize = 200;
+/// They wait this long at most: a log that cannot be read keeps nobody from asking.
+const READ_FIRST_MS: u64 = 60_000;
 
 /// What a new profile starts from.
 #[derive(Debug, Clone)]
@@ -331,6 +338,13 @@ impl Engine {
         self.rooms.epoch(id)
     }
 
+    /// Whom a text to the lobby is for: who is in its session as one knows it, and who was in one
+    /// before it and has not come back.
+    #[must_use]
+    pub fn lobby_readers(&self) -> Vec<ClientId> {
+        self.lobby.as_ref().map(|lobby| lobby.readers(&self.core)).unwrap_or_default()
+    }
+
     /// The lobby's epoch and how many are in it: what two members compare.
     #[must_use]
     pub fn lobby_epoch(&self) -> Option<(u64, usize)> {
@@ -439,6 +453,10 @@ impl Hands<'_, '_> {
             Input::Rows { tag, rows } => self.cx.show_history(tag, &rows),
             Input::Tick => self.tick(),
         }
+        self.heed_deferred();
+        if self.cx.core.went_back == WentBack::Seen && self.cx.core.registered {
+            self.publish_packages();
+        }
     }
 
     fn connected(&mut self, handshake_hash: [u8; 32], relay: undertone_wire::ids::LinkKey) {
@@ -450,6 +468,11 @@ impl Hands<'_, '_> {
     }
 
     fn disconnected(&mut self) {
+        for tag in self.cx.core.take_resolving() {
+            self.cx.tag = tag;
+            self.cx.event(EventKind::Failed(CommandError::NotConnected));
+        }
+        self.cx.tag = None;
         self.cx.core.unlink();
         self.chats.unlink();
         self.rooms.unlink(self.cx);
@@ -463,11 +486,26 @@ impl Hands<'_, '_> {
         if !self.cx.core.registered {
             return;
         }
+        self.ask_again();
         self.chats.tick(self.cx);
         self.rooms.tick(self.cx);
         if let Some(lobby) = self.lobby {
             lobby.tick(self.cx);
         }
+    }
+
+    /// What the relay could not judge, if its answer still means something.
+    fn ask_again(&mut self) {
+        let Self { cx, lobby, chats, rooms } = self;
+        let read = |log: &LogId| {
+            lobby.as_ref().is_some_and(|lobby| lobby.reads(log))
+                || rooms.by_log(log).is_some()
+                || chats.by_log(log).is_some()
+        };
+        cx.ask_again(|ask| match ask {
+            Ask::Session(log, _) => read(log),
+            _ => true,
+        });
     }
 
     fn register(&mut self) {
@@ -623,6 +661,14 @@ impl Hands<'_, '_> {
         {
             return Err(CommandError::Yourself);
         }
+        if self.cx.core.resolves(&who) {
+            // What was typed before is said before this.
+            if self.cx.core.behind.len() >= MAX_BEHIND {
+                return Err(CommandError::TooManyRequests);
+            }
+            self.cx.core.behind.push((self.cx.tag, Wanted { who, then }));
+            return Ok(());
+        }
         let here = self.cx.core.people.resolve(&who)?;
         let asks = here.is_none() || then == Then::TellKey;
         if asks && !self.cx.core.registered {
@@ -700,6 +746,11 @@ impl Hands<'_, '_> {
                 }
             }
             Some(Ask::Room(room, ask)) => self.rooms.on_done(self.cx, &room, ask),
+            Some(Ask::PublishPackages) => {
+                self.cx.core.publishing = false;
+                self.cx.core.profile.packages_left = PACKAGES as u32;
+                self.cx.put_profile();
+            }
             Some(Ask::ChatLog(peer)) => self.chats.on_log_created(self.cx, peer),
             Some(Ask::ChatNote(peer, kind)) => {
                 self.chats.on_note_answer(self.cx, peer, kind, Ok(()));
@@ -709,6 +760,10 @@ impl Hands<'_, '_> {
     }
 
     fn refused(&mut self, seq: u32, code: Code, detail: u64) {
+        if self.cx.core.put_off(seq, code, self.cx.now) {
+            // The tick that comes then says when the next one is.
+            return self.cx.wake_put_off();
+        }
         match self.answered(seq) {
             Some(Ask::Register) => self.registration_refused(code, detail),
             Some(Ask::Lobby(ask)) => {
@@ -733,8 +788,9 @@ impl Hands<'_, '_> {
             Some(Ask::PackageFor(peer, suite)) => {
                 self.chats.on_package(self.cx, peer, suite, None);
             }
-            Some(Ask::ResolveFor(_)) => {
+            Some(Ask::ResolveFor(wanted)) => {
                 self.cx.event(EventKind::Failed(CommandError::Refused(code)));
+                self.go_on(&wanted.who);
             }
             _ => {}
         }
@@ -768,7 +824,7 @@ impl Hands<'_, '_> {
     fn session_refused(&mut self, log: &LogId, ask: SessionAsk, seq: u32, code: Code, detail: u64) {
         let run = |session: &mut crate::session::Session, cx: &mut Cx<'_>| match ask {
             SessionAsk::Append => session.on_append_refused(cx, seq, code, detail),
-            SessionAsk::Subscribe => session.on_subscribe_refused(code),
+            SessionAsk::Subscribe => session.on_subscribe_refused(cx, code),
         };
         self.with_session(log, run);
     }
@@ -831,6 +887,7 @@ impl Hands<'_, '_> {
         }
     }
 
+    /// Until the relay says that it has them, there are none: a crash in between publishes again.
     fn publish_packages(&mut self) {
         let core = &*self.cx.core;
         let Some(name) = core.profile.name.clone() else { return };
@@ -848,7 +905,9 @@ impl Hands<'_, '_> {
             }
         }
         let Ok(packages) = List::new(packages) else { return };
-        self.cx.core.profile.packages_left = PACKAGES as u32;
+        self.cx.core.profile.packages_left = 0;
+        self.cx.core.publishing = true;
+        self.cx.core.went_back = WentBack::Mended;
         self.cx.put_profile();
         let request = |seq| Request::PublishKeyPackages { seq, packages };
         self.cx.ask(Ask::PublishPackages, request);
@@ -859,11 +918,27 @@ impl Hands<'_, '_> {
             Some(Ask::CardFor(peer)) => self.chats.on_card(self.cx, peer, card),
             Some(Ask::Room(room, ask)) => self.rooms.on_card(self.cx, &room, ask, card),
             Some(Ask::ResolveFor(wanted)) => {
+                let who = wanted.who.clone();
                 if let Err(error) = self.resolved(*wanted, card) {
                     self.cx.event(EventKind::Failed(error));
                 }
+                self.go_on(&who);
             }
             _ => {}
+        }
+    }
+
+    /// The commands that waited for the relay to say who this is.
+    fn go_on(&mut self, who: &Who) {
+        let behind = std::mem::take(&mut self.cx.core.behind);
+        let (theirs, others) = behind.into_iter().partition(|(_, wanted)| wanted.who == *who);
+        self.cx.core.behind = others;
+        let theirs: Vec<_> = theirs;
+        for (tag, Wanted { who, then }) in theirs {
+            self.cx.tag = tag;
+            if let Err(error) = self.find(who, then) {
+                self.cx.event(EventKind::Failed(error));
+            }
         }
     }
 
@@ -955,9 +1030,13 @@ impl Hands<'_, '_> {
     }
 
     fn unsubscribed(&mut self, log: &LogId, code: Code) {
-        if matches!(code, Code::Absent | Code::WentBack | Code::TokenUnknown | Code::Expired) {
-            self.with_session(log, |session, _| session.on_subscribe_refused(code));
+        if self.lobby.as_ref().is_some_and(|lobby| !lobby.talks_in(log) && lobby.reads(log)) {
+            if let Some(lobby) = self.lobby {
+                lobby.on_unsubscribed(self.cx, log, code);
+            }
+            return;
         }
+        self.with_session(log, |session, cx| session.on_unsubscribed(cx, code));
     }
 
     fn inbox_entry(&mut self, position: u64, sealed: &[u8]) {
@@ -966,10 +1045,60 @@ impl Hands<'_, '_> {
         }
         self.cx.core.profile.inbox_read = position;
         self.cx.put_profile();
-        self.cx.ask(Ask::InboxTrim, |seq| Request::InboxTrim { seq, position });
         match Note::open(self.cx, sealed) {
+            Ok(note) if self.waits(&note) => {
+                let until = self.cx.now.after(READ_FIRST_MS);
+                self.cx.core.deferred.push(Deferred { position, note, until });
+            }
             Ok(note) => self.note(&note),
             Err(bad) => self.cx.trouble(Trouble::BadNote(bad.cause())),
+        }
+        self.trim_inbox();
+    }
+
+    /// Whether this note comes after texts that are not read yet: a new request ends the chat there
+    /// is, and what was said in it is to be shown.
+    fn waits(&self, note: &Note) -> bool {
+        let deferred = &self.cx.core.deferred;
+        let asks = matches!(note.body, Body::ChatRequest(_)) && self.chats.reads_on(&note.from);
+        let behind = deferred.iter().any(|other| other.note.from == note.from);
+        (asks || behind) && deferred.len() < MAX_DEFERRED
+    }
+
+    /// Heeds the notes that have waited for long enough.
+    fn heed_deferred(&mut self) {
+        let mut heeded = false;
+        while let Some(at) = self.next_deferred() {
+            let deferred = self.cx.core.deferred.remove(at);
+            self.note(&deferred.note);
+            heeded = true;
+        }
+        if heeded {
+            self.trim_inbox();
+        }
+        if let Some(until) = self.cx.core.deferred.iter().map(|deferred| deferred.until).min() {
+            self.cx.wake_at(until);
+        }
+    }
+
+    /// The first note of somebody's that need not wait any more.
+    fn next_deferred(&self) -> Option<usize> {
+        let deferred = &self.cx.core.deferred;
+        let first = |at: usize, of: &Deferred| {
+            !deferred.iter().take(at).any(|other| other.note.from == of.note.from)
+        };
+        let now = self.cx.now.mono_ms;
+        let due = |of: &Deferred| of.until <= now || !self.chats.reads_on(&of.note.from);
+        deferred.iter().enumerate().position(|(at, of)| due(of) && first(at, of))
+    }
+
+    /// What was heeded need not stay in the inbox.
+    fn trim_inbox(&mut self) {
+        let kept = self.cx.core.deferred.iter().map(|deferred| deferred.position).min();
+        let read = self.cx.core.profile.inbox_read;
+        let position = kept.map_or(read, |kept| kept.saturating_sub(1));
+        if position > 0 {
+            self.cx.ask(Ask::InboxTrim, |seq| Request::InboxTrim { seq, position });
         }
     }
 
@@ -1000,7 +1129,7 @@ impl Hands<'_, '_> {
     fn took_package(&mut self) {
         let profile = &mut self.cx.core.profile;
         profile.packages_left = profile.packages_left.saturating_sub(1);
-        if profile.packages_left < PACKAGES_LOW {
+        if profile.packages_left < PACKAGES_LOW && !self.cx.core.publishing {
             self.publish_packages();
         }
     }

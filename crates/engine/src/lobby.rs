@@ -9,7 +9,7 @@ mod missing;
 
 use crate::api::{CommandError, Conversation, EventKind, Sent, Trouble};
 use crate::content::Kind;
-use crate::core::{Ask, Cx};
+use crate::core::{Ask, Core, Cx};
 use crate::notes::Ticket;
 use crate::outbox::{Outbox, Shown};
 use crate::session::{Draft, Happened, LOBBY_PSK, Session};
@@ -19,11 +19,11 @@ use entrance::Knocking;
 use hall::{Plan, Waiting};
 use minicbor::{Decode, Encode};
 use missing::Missing;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use undertone_wire::codec;
 use undertone_wire::frame::WriterMark;
 use undertone_wire::frame::{Code, Cursor, Entry, Request};
-use undertone_wire::ids::{EntryId, Incarnation, LogId};
+use undertone_wire::ids::{ClientId, EntryId, Incarnation, LogId};
 use undertone_wire::lobby::LobbyKeys;
 use zeroize::Zeroizing;
 
@@ -37,7 +37,8 @@ pub(crate) enum LobbyAsk {
     DoorCreate,
     /// Which knock.
     Knock(EntryId),
-    SessionCreate,
+    /// Of the session with this log.
+    SessionCreate(LogId),
     /// Which Welcome.
     WelcomeSubscribe(LogId),
     /// Of the plan with this Welcome.
@@ -78,6 +79,8 @@ pub(crate) struct Lobby {
     open: bool,
     row: Row,
     board: Board,
+    /// The board is read anew then, by running time.
+    board_again_at: Option<u64>,
     door: Door,
     session: Option<Session>,
     outbox: Outbox,
@@ -116,16 +119,17 @@ impl Lobby {
             session.refill(outbox.waiting());
         }
         let resumed = session.is_some();
-        let door = Door { cursor: row.door, ..Door::default() };
+        let door = Door::load(row.door, rows)?;
         Some(Self {
             keys,
             open,
             row,
             board: Board::default(),
+            board_again_at: None,
             door,
             session,
             outbox,
-            missing: Missing::default(),
+            missing: Missing::load(rows)?,
             shown: Shown::load(Conversation::Lobby, rows)?,
             opening: None,
             knocking: None,
@@ -149,6 +153,14 @@ impl Lobby {
             || *log == self.keys.door_log
             || self.session.as_ref().is_some_and(|session| session.log == *log)
             || self.joins_by(log)
+    }
+
+    /// Whom a text is for.
+    pub(crate) fn readers(&self, core: &Core) -> Vec<ClientId> {
+        let leaves = self.session.iter().flat_map(|session| judge::leaves(&session.group));
+        let here = leaves.map(|(_, leaf)| leaf.client_id);
+        let all = here.chain(self.missing.members()).filter(|id| *id != core.identity.client_id);
+        all.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The session's epoch and its members.
@@ -183,6 +195,7 @@ impl Lobby {
 
     pub(crate) fn unlink(&mut self, cx: &mut Cx<'_>) {
         self.board = Board::default();
+        self.board_again_at = None;
         self.door.unlink();
         self.knocking = None;
         self.waiting.clear();
@@ -269,6 +282,11 @@ impl Lobby {
         self.knocking.as_ref().is_some_and(|knocking| knocking.reads(welcome))
     }
 
+    /// Whether one opens the session with this log.
+    fn opens(&self, log: &LogId) -> bool {
+        self.opening.as_ref().is_some_and(|opening| opening.log == *log)
+    }
+
     /// Whether the commit in the making is the one with this Welcome: another's commit may have
     /// ended the one before it, whose answers mean nothing any more.
     fn plans(&self, welcome: &LogId) -> bool {
@@ -279,7 +297,7 @@ impl Lobby {
         match ask {
             LobbyAsk::BoardCreate => self.subscribe_board(cx),
             LobbyAsk::DoorCreate => self.on_door_created(cx),
-            LobbyAsk::SessionCreate => self.announce(cx),
+            LobbyAsk::SessionCreate(log) if self.opens(&log) => self.announce(cx),
             LobbyAsk::WelcomeCreate(welcome) if self.plans(&welcome) => {
                 self.on_welcome_created(cx);
             }
@@ -317,7 +335,7 @@ impl Lobby {
             (LobbyAsk::WelcomeSubscribe(welcome), _) if self.joins_by(&welcome) => {
                 self.next_ticket(cx);
             }
-            (LobbyAsk::SessionCreate, _) => {
+            (LobbyAsk::SessionCreate(log), _) if self.opens(&log) => {
                 if let Some(opening) = self.opening.take() {
                     opening.delete(cx);
                 }
@@ -341,8 +359,43 @@ impl Lobby {
         let Some(session) = self.session.as_mut().filter(|session| session.log == *log) else {
             return;
         };
+        // A commit may bring somebody in to whom older texts are said first.
+        session.held = true;
         let happened = run(session, cx);
         self.follow(cx, happened);
+        self.speak(cx);
+    }
+
+    /// Whether this is the log of the session.
+    pub(crate) fn talks_in(&self, log: &LogId) -> bool {
+        self.session.as_ref().is_some_and(|session| session.log == *log)
+    }
+
+    /// The relay sends no more of the board, the door or a Welcome: they are read anew in a moment.
+    pub(crate) fn on_unsubscribed(&mut self, cx: &mut Cx<'_>, log: &LogId, code: Code) {
+        let at = cx.now.after(READ_AGAIN_MS);
+        if *log == self.keys.board_log {
+            self.board_again_at = Some(at);
+            cx.wake_at(at);
+        } else if *log == self.keys.door_log {
+            self.door.lost(code, at);
+            cx.wake_at(at);
+        } else {
+            self.next_ticket(cx);
+        }
+    }
+
+    fn read_again(&mut self, cx: &mut Cx<'_>) {
+        match self.board_again_at {
+            Some(at) if at <= cx.now.mono_ms => self.subscribe_board(cx),
+            Some(at) => cx.wake_at(at),
+            None => {}
+        }
+        match self.door.again_at {
+            Some(at) if at <= cx.now.mono_ms => self.subscribe_door(cx),
+            Some(at) => cx.wake_at(at),
+            None => {}
+        }
     }
 
     pub(crate) fn tick(&mut self, cx: &mut Cx<'_>) {
@@ -352,6 +405,7 @@ impl Lobby {
         if let Some(session) = &mut self.session {
             session.retry(cx);
         }
+        self.read_again(cx);
         self.hear_all(cx);
         self.offer_due(cx);
         self.tick_entrance(cx);
@@ -390,6 +444,9 @@ impl Lobby {
         self.store(cx);
     }
 }
+
+/// A log that the relay stopped sending is read anew after this long.
+const READ_AGAIN_MS: u64 = 1_000;
 
 /// How the lobby is called in troubles.
 const PLACE: &str = "the lobby";

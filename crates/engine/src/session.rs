@@ -9,7 +9,7 @@ use crate::identity::LeafIdentity;
 use crate::mls::{self, Group, Plan, Processed, Received};
 use crate::outer;
 use minicbor::{Decode, Encode};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use undertone_wire::codec::{self, Blob};
 use undertone_wire::frame::{
     self, Append, Code, Cursor, Entry, EntryKind, Request, Start, WriterMark, entry_hash,
@@ -181,6 +181,8 @@ pub(crate) struct Session {
     again_at: Option<u64>,
     /// The person knows that the relay has no place.
     told_full: bool,
+    /// The relay stopped sending entries, and is asked again then, by running time.
+    read_again_at: Option<u64>,
 }
 
 impl std::fmt::Debug for Session {
@@ -271,6 +273,7 @@ impl Session {
             trimmed: 0,
             again_at: None,
             told_full: false,
+            read_again_at: None,
         })
     }
 
@@ -345,6 +348,19 @@ impl Session {
         self.staged.is_some() || self.in_flight.iter().any(|outgoing| outgoing.draft.is_none())
     }
 
+    /// Whether one of the members' leaves has this encryption key.
+    pub(crate) fn has_key(&self, key: &[u8]) -> bool {
+        self.group.encryption_keys().values().any(|known| known == key)
+    }
+
+    /// The encryption keys of these members' leaves.
+    pub(crate) fn keys_of(&self, members: &HashSet<ClientId>) -> Vec<Vec<u8>> {
+        let mut keys = self.group.encryption_keys();
+        let theirs = leaves(&self.group);
+        let theirs = theirs.iter().filter(|(_, leaf)| members.contains(&leaf.client_id));
+        theirs.filter_map(|(leaf, _)| keys.remove(leaf)).collect()
+    }
+
     pub(crate) fn token(&self) -> &Token {
         &self.keys.token
     }
@@ -361,7 +377,7 @@ impl Session {
     }
 }
 
-/// How long the relay gets before the same bytes are sent again.
+/// How long the relay gets before the same bytes are sent again, or the same log is read on.
 const RETRY_MS: u64 = 1_000;
 /// The same where it has no place left: entries expire by the day, operators act by the hour.
 const RETRY_FULL_MS: u64 = 30_000;

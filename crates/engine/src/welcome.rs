@@ -3,7 +3,7 @@
 //! two sessions, whoever dies in between.
 
 use crate::core::{Ask, Cx};
-use crate::mls::{Group, PskAndSecret};
+use crate::mls::{self, Group, PskAndSecret};
 use crate::outer;
 use crate::session::Session;
 use minicbor::{Decode, Encode};
@@ -21,6 +21,9 @@ const MAX_DOUBLINGS: u32 = 8;
 pub(crate) fn again_after(asked: u32) -> u64 {
     JOIN_AGAIN_MS << asked.min(MAX_DOUBLINGS)
 }
+
+/// The Welcome is for a key package that is here no more, or never was.
+pub(crate) const USED_UP: &str = "welcome-used-up";
 
 /// Where a Welcome is.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -121,7 +124,7 @@ impl Entering {
         let welcome = opened.map_err(|_| "welcome-seal")?;
         let savepoint = cx.core.provider.savepoint();
         let token = Group::join(&cx.core.provider, &welcome, psk)
-            .map_err(|_| "welcome")
+            .map_err(|error| if error == mls::Error::NotForUs { USED_UP } else { "welcome" })
             .and_then(|group| {
                 check(cx, &group)?;
                 let (log, number) = session;

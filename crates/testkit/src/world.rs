@@ -3,14 +3,14 @@
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use undertone_engine::api::Who;
 use undertone_engine::api::{Conversation, RoomOrder, Table};
 use undertone_engine::watch::Uses;
 use undertone_engine::{
     Command, Engine, Event, EventKind, Input as EngineInput, SealKey, StepKey, Write,
 };
-use undertone_relay::store::{Store, StoreKey, StoreReply, StoreRequest};
+use undertone_relay::store::{Outcome, Store, StoreKey, StoreReply, StoreRequest};
 use undertone_relay::{ConnId, Input, Limits, MemoryStore, Relay, RelayConfig, Standing, To};
 use undertone_wire::account::AccountKind;
 use undertone_wire::codec::{self, Text};
@@ -58,6 +58,8 @@ pub enum Way {
     /// It does not, and this is its answer.
     Answered(Box<Reply>),
 }
+/// Looks at what the relay asks of its store; true: the store fails, and nothing changes.
+pub type StoreFails = Box<dyn FnMut(&StoreRequest) -> bool>;
 
 /// A frame that is sent after the one that was looked at, and to whom.
 pub type Late = std::rc::Rc<std::cell::RefCell<Option<(usize, Reply)>>>;
@@ -86,6 +88,10 @@ pub struct World {
     /// Changes or answers what the clients send: a member that does not keep to the rules, or a
     /// relay that refuses.
     pub meddle: Option<Meddle>,
+    /// Which requests of the relay its store fails at; not its registry's.
+    pub store_fails: Option<StoreFails>,
+    /// Clients whose links carry nothing to them for now.
+    pub held: BTreeSet<usize>,
 }
 
 pub struct Client {
@@ -100,6 +106,8 @@ pub struct Client {
     pub events: Vec<Event>,
     standing: Standing,
     next_tag: u64,
+    /// What its clock on the wall shows beside the right time, in milliseconds.
+    pub wall_skew: i64,
 }
 
 impl World {
@@ -130,6 +138,8 @@ impl World {
             uses: Uses::default(),
             careless: false,
             meddle: None,
+            store_fails: None,
+            held: BTreeSet::new(),
         }
     }
 
@@ -169,6 +179,7 @@ impl World {
             events: Vec::new(),
             standing: if operator { Standing::Console } else { Standing::Member },
             next_tag: 1,
+            wall_skew: 0,
         };
         client.commit(step.writes);
         self.clients.push(client);
@@ -195,6 +206,7 @@ impl World {
             events: Vec::new(),
             standing,
             next_tag: 1,
+            wall_skew: 0,
         });
         self.clients.len() - 1
     }
@@ -365,7 +377,8 @@ impl World {
         if self.careless {
             client.engine.overlook_copies();
         }
-        let step = client.engine.handle(input, self.now, key);
+        let wall_ms = self.now.wall_ms.saturating_add_signed(client.wall_skew);
+        let step = client.engine.handle(input, Now { wall_ms, ..self.now }, key);
         client.commit(step.writes);
         let repeats = self.uses.note(client.engine.take_uses());
         assert!(self.careless || repeats == 0, "{} used a key or a nonce twice", client.name);
@@ -405,13 +418,21 @@ impl World {
                 return;
             }
             for request in requests {
-                let reply = self.stores.execute(request);
+                let reply = self.execute(request);
                 self.relay.handle(Input::Stored(reply), self.now, &mut step);
             }
             for conn in drains {
                 self.relay.handle(Input::Drained { conn }, self.now, &mut step);
             }
         }
+    }
+
+    fn execute(&mut self, request: StoreRequest) -> StoreReply {
+        let registry = matches!(request.key, StoreKey::Registry(_));
+        if !registry && self.store_fails.as_mut().is_some_and(|fails| fails(&request)) {
+            return StoreReply { id: request.id, key: request.key, outcome: Outcome::Failed };
+        }
+        self.stores.execute(request)
     }
 
     fn deliver(&mut self, to: &To, frame: &[u8]) {
@@ -485,7 +506,9 @@ impl World {
             .flat_map(|at| [(at, true), (at, false)])
             .filter(|(at, up)| {
                 let client = &self.clients[*at];
-                !if *up { client.to_relay.is_empty() } else { client.from_relay.is_empty() }
+                let held = !up && self.held.contains(at);
+                let queue = if *up { &client.to_relay } else { &client.from_relay };
+                !held && !queue.is_empty()
             })
             .collect();
         if queued.is_empty() {

@@ -6,13 +6,14 @@ use super::mend;
 use super::{Chat, Chats, MAX_CHATS, MAX_INVITED, State};
 use crate::api::{CommandError, Ended, EventKind, Message, NotSent, Trouble};
 use crate::content::Kind;
-use crate::core::{Ask, Cx, NoteKind};
+use crate::core::Cx;
 use crate::identity::LeafIdentity;
-use crate::mls::Group;
-use crate::notes::{self, Body, ChatRequest, Note};
+use crate::mls::{self, Group};
+use crate::notes::{ChatRequest, Note};
 use crate::outbox::tell_not_sent;
 use crate::roster::{Access, Roster};
 use crate::session::{Draft, Session};
+use crate::welcome::USED_UP;
 use undertone_wire::account::AccountKey;
 use undertone_wire::ids::{ClientId, LogId};
 
@@ -54,17 +55,12 @@ impl Chats {
         peer: Option<ClientId>,
     ) -> Result<(), CommandError> {
         let chat = self.invited(peer)?;
-        if !cx.core.registered {
-            return Err(CommandError::NotConnected);
-        }
         let peer = chat.row.peer;
-        if let (Some(inbox), Some(log)) = (chat.row.inbox.take(), chat.row.log) {
-            let note = Note::sealed(cx, peer, &inbox, Body::ChatDecline { log });
-            if let Some(note) = note {
-                cx.ask(Ask::ChatNote(peer, NoteKind::Decline), notes::delivery(peer, note));
-            }
-        }
+        let asked = (chat.row.inbox.take(), chat.row.log);
         discard(cx, chat);
+        if let (Some(inbox), Some(log)) = asked {
+            self.owed.put(cx, peer, inbox, log);
+        }
         Ok(())
     }
 
@@ -91,6 +87,10 @@ impl Chats {
         // A higher number than one's own: they have seen one's request and ended it, or know more.
         let mine_lives = chat.row.state == State::Asked && request.number == newest && me < peer;
         let too_many = waiting >= MAX_INVITED && chat.row.state != State::Invited && !crossing;
+        if old && chat.row.state == State::Closed {
+            // It was ended here, and who asks again has not heard of it.
+            return self.owed.owe(cx, peer, request);
+        }
         if old || mine_lives || too_many {
             return;
         }
@@ -98,7 +98,7 @@ impl Chats {
             Ok(session) => invited(cx, chat, note, request, Some(session), crossing),
             // Made for a key package that this device has used up or lost, since the relay went
             // back or the profile is an old copy. The wish is signed: saying yes makes a session.
-            Err("welcome") => invited(cx, chat, note, request, None, crossing),
+            Err("welcome" | USED_UP) => invited(cx, chat, note, request, None, crossing),
             Err(cause) => cx.trouble(Trouble::BadNote(cause)),
         }
     }
@@ -137,7 +137,7 @@ pub(super) fn join(
 ) -> Result<Session, &'static str> {
     let savepoint = cx.core.provider.savepoint();
     let joined = Group::join(&cx.core.provider, &request.welcome, None)
-        .map_err(|_| "welcome")
+        .map_err(|error| if error == mls::Error::NotForUs { USED_UP } else { "welcome" })
         .and_then(|group| check_pair(cx, &group, account, peer).map(|()| group))
         .and_then(|group| {
             Session::new(cx, request.log, request.number, group, false).map_err(|_| "epoch-keys")

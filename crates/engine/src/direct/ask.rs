@@ -102,8 +102,11 @@ impl Chats {
         kind: NoteKind,
         answer: Result<(), Code>,
     ) {
+        if let NoteKind::Decline(log) = kind {
+            return self.owed.on_answer(cx, &peer, log, answer);
+        }
         let Some(chat) = self.chats.get_mut(&peer) else { return };
-        if kind == NoteKind::Decline || chat.request.is_none() {
+        if chat.request.is_none() {
             return;
         }
         match (answer, chat.row.state) {

@@ -20,7 +20,14 @@ impl Chats {
                 return Err(CommandError::NoChat(called(cx, peer)));
             }
             // Nothing can be said to them now: whatever they try later is answered.
-            State::Starting | State::Invited => close(cx, chat, Ended::ByMe),
+            State::Starting => close(cx, chat, Ended::ByMe),
+            State::Invited => {
+                let asked = (chat.row.inbox.take(), chat.row.log);
+                close(cx, chat, Ended::ByMe);
+                if let (Some(inbox), Some(log)) = asked {
+                    self.owed.put(cx, *peer, inbox, log);
+                }
+            }
             State::Open if chat.session.is_none() => close(cx, chat, Ended::ByMe),
             State::Asked | State::Open => {
                 let not_sent = chat.outbox.give_up_all(cx);

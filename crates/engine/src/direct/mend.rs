@@ -6,9 +6,10 @@ use super::ask::fetch_card;
 use super::{Chat, Chats, MAX_CHATS, State};
 use super::{answer, end, talk};
 use crate::api::{EventKind, Trouble};
-use crate::core::{Ask, Cx, NoteKind};
-use crate::notes::{self, Body, ChatRequest, Note};
+use crate::core::Cx;
+use crate::notes::{ChatRequest, Note};
 use crate::session::Session;
+use crate::welcome::USED_UP;
 use undertone_wire::ids::{ClientId, LogId};
 
 /// How long who did not make the last session waits for who did.
@@ -182,22 +183,15 @@ impl Chats {
             return;
         }
         let Some(chat) = self.chats.get_mut(&peer) else { return };
+        // Whoever ended a chat answers any later attempt to go on with it.
         match chat.row.state {
-            State::Closed | State::Invited => tell_ended(cx, note, request),
+            State::Closed | State::Invited => self.owed.owe(cx, peer, request),
             State::Starting | State::Asked | State::Open if chat.is_ending() => {
-                tell_ended(cx, note, request);
                 end::close(cx, chat, crate::api::Ended::ByMe);
+                self.owed.owe(cx, peer, request);
             }
             State::Starting | State::Asked | State::Open => take_reset(cx, chat, note, request),
         }
-    }
-}
-
-/// Whoever ended a chat answers any later attempt to go on with it.
-fn tell_ended(cx: &mut Cx<'_>, note: &Note, request: &ChatRequest) {
-    let body = Body::ChatDecline { log: request.log };
-    if let Some(sealed) = Note::sealed(cx, note.from, &request.inbox, body) {
-        cx.ask(Ask::ChatNote(note.from, NoteKind::Decline), notes::delivery(note.from, sealed));
     }
 }
 
@@ -214,7 +208,10 @@ fn take_reset(cx: &mut Cx<'_>, chat: &mut Chat, note: &Note, request: &ChatReque
     match answer::join(cx, &note.account, chat.row.peer, request) {
         Ok(session) => adopt(cx, chat, request, session),
         Err(cause) => {
-            cx.trouble(Trouble::BadNote(cause));
+            // Their wish to go on is signed; with a key package that is gone here, one makes it.
+            if cause != USED_UP {
+                cx.trouble(Trouble::BadNote(cause));
+            }
             chat.row.number = request.number;
             lost(cx, chat, cause);
             failed(cx, chat);

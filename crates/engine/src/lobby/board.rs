@@ -85,7 +85,7 @@ const AAD: &[u8] = b"undertone board v1";
 impl Lobby {
     pub(super) fn subscribe_board(&mut self, cx: &mut Cx<'_>) {
         let (log, token) = (self.keys.board_log, self.keys.board_token.clone());
-        self.board = Board::default();
+        (self.board, self.board_again_at) = (Board::default(), None);
         lobby_ask(cx, LobbyAsk::BoardSubscribe, |seq| Request::Subscribe {
             seq,
             log,
@@ -132,10 +132,13 @@ impl Lobby {
         if self.opening.is_some() {
             return;
         }
-        let Some(newest) = self.board.newest.clone() else { return self.open_next(cx) };
-        if newest.number < self.row.known {
+        let newest = self.board.newest.clone();
+        let Some(newest) = newest.filter(|newest| newest.number >= self.row.known) else {
+            if self.row.known > 0 {
+                cx.core.went_back();
+            }
             return self.open_next(cx);
-        }
+        };
         self.row.known = newest.number;
         match &mut self.session {
             Some(session) if session.log == newest.log => {
@@ -144,6 +147,8 @@ impl Lobby {
                 }
             }
             Some(_) => {
+                // A session is made anew where the relay has lost what it had.
+                cx.core.went_back();
                 self.abandon(cx);
                 self.knock(cx, newest.number);
             }
@@ -164,7 +169,7 @@ impl Lobby {
             Ok(session) => {
                 let (log, terms) = (session.log, session.terms(0));
                 self.opening = Some(session);
-                lobby_ask(cx, LobbyAsk::SessionCreate, |seq| Request::CreateLog {
+                lobby_ask(cx, LobbyAsk::SessionCreate(log), |seq| Request::CreateLog {
                     seq,
                     log,
                     terms,

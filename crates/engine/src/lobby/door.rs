@@ -2,8 +2,10 @@
 
 use super::{Lobby, LobbyAsk, lobby_ask};
 use crate::core::Cx;
+use crate::engine::rows_under;
 use crate::identity::LeafIdentity;
 use crate::mls::{KeyPackageInfo, Suite, inspect_key_package};
+use crate::outbox::Rows;
 use crate::outer;
 use minicbor::{Decode, Encode};
 use std::collections::VecDeque;
@@ -14,7 +16,7 @@ use undertone_wire::ids::{EntryId, Hash, Incarnation};
 use undertone_wire::limits::{MAX_INBOX_KEY, MAX_KEY_PACKAGE};
 use undertone_wire::lobby::LobbyKeys;
 
-/// A knock lapses after a day.
+/// A knock lapses after a day of running time: the relay's at the door, a member's where it waits.
 pub(super) const KNOCK_TTL_S: u32 = 24 * 3_600;
 /// Open knocks a device may have: one, and one that replaces it.
 const KNOCKS_A_DEVICE: u16 = 2;
@@ -25,34 +27,94 @@ pub(super) struct Door {
     pub(super) cursor: Option<Cursor>,
     pub(super) subscribed: bool,
     pub(super) at_head: bool,
+    /// It is read anew then, by running time.
+    pub(super) again_at: Option<u64>,
     pub(super) next_number: u64,
-    /// Knocks that were read, the newest last: none is answered twice.
-    pub(super) answered: VecDeque<EntryId>,
+    answered: Answered,
 }
 
-/// Knocks remembered: as many as a door holds.
-const MAX_ANSWERED: usize = 1_024;
+/// Knocks that were read, and key packages that brought somebody in, also before a restart, the
+/// newest last: none is answered twice, whoever brings it to the door again, and whenever it is
+/// read. No clock is asked how old a knock is.
+#[derive(Debug, Default)]
+struct Answered {
+    ids: VecDeque<EntryId>,
+    next: u64,
+}
+
+/// As many as a door holds, and as many who came in.
+const MAX_ANSWERED: usize = 2_048;
+const ANSWERED: &[u8] = b"knock/";
+
+impl Answered {
+    fn load(rows: &Rows) -> Option<Self> {
+        let mut found = Vec::new();
+        for row in rows_under::<(u64, EntryId)>(rows, ANSWERED) {
+            found.push(row?.1);
+        }
+        found.sort_unstable_by_key(|(order, _)| *order);
+        let next = found.last().map_or(0, |(order, _)| order.saturating_add(1));
+        Some(Self { ids: found.into_iter().map(|(_, id)| id).collect(), next })
+    }
+
+    fn has(&self, id: &EntryId) -> bool {
+        self.ids.contains(id)
+    }
+
+    /// False: it is there.
+    fn add(&mut self, cx: &mut Cx<'_>, id: EntryId) -> bool {
+        if self.has(&id) {
+            return false;
+        }
+        self.ids.push_back(id);
+        if self.ids.len() > MAX_ANSWERED {
+            self.ids.pop_front();
+        }
+        let slot = self.next % (MAX_ANSWERED as u64);
+        cx.put(&[ANSWERED, &slot.to_be_bytes()].concat(), &(self.next, id));
+        self.next = self.next.saturating_add(1);
+        true
+    }
+}
 
 impl Door {
+    pub(super) fn load(cursor: Option<Cursor>, rows: &Rows) -> Option<Self> {
+        Some(Self { cursor, answered: Answered::load(rows)?, ..Self::default() })
+    }
+
     /// One's own knock is at the door.
     pub(super) fn knocked(&mut self) {
         self.next_number = self.next_number.max(1).saturating_add(1);
     }
 
-    /// Whether this knock is read for the first time.
-    pub(super) fn is_new(&mut self, knock: &Knock) -> bool {
-        if self.answered.contains(&knock.random) {
-            return false;
-        }
-        self.answered.push_back(knock.random);
-        if self.answered.len() > MAX_ANSWERED {
-            self.answered.pop_front();
-        }
-        true
+    /// Whether this knock is read for the first time, and whether its key package brought somebody
+    /// in already.
+    pub(super) fn note(
+        &mut self,
+        cx: &mut Cx<'_>,
+        knock: &Knock,
+        package: &KeyPackageInfo,
+    ) -> (bool, bool) {
+        let used = self.answered.has(&key_id(&package.encryption_key));
+        (self.answered.add(cx, knock.random), used)
+    }
+
+    /// Somebody came in by a key package with this key.
+    pub(super) fn came(&mut self, cx: &mut Cx<'_>, key: &[u8]) {
+        self.answered.add(cx, key_id(key));
     }
 
     pub(super) fn unlink(&mut self) {
-        (self.subscribed, self.at_head) = (false, false);
+        (self.subscribed, self.at_head, self.again_at) = (false, false, None);
+    }
+
+    /// The relay sends no more of it; it is read anew then.
+    pub(super) fn lost(&mut self, code: Code, again_at: u64) {
+        (self.subscribed, self.at_head, self.again_at) = (false, false, Some(again_at));
+        // Knocks that are gone were answered, or are made again by who still waits.
+        if matches!(code, Code::Expired | Code::WentBack) {
+            self.cursor = None;
+        }
     }
 
     pub(super) fn on_subscribed(
@@ -77,6 +139,11 @@ impl Door {
     }
 }
 
+fn key_id(key: &[u8]) -> EntryId {
+    let hash = Hash::of(&[b"undertone knock v1", key]);
+    EntryId(hash.0.first_chunk().copied().unwrap_or_default())
+}
+
 /// One who wants in.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
@@ -89,7 +156,7 @@ pub(super) struct Knock {
     /// For the ticket.
     #[n(2)]
     pub(super) inbox: Blob<MAX_INBOX_KEY>,
-    /// By the author's clock, milliseconds since 1970 UTC.
+    /// By the author's clock, milliseconds since 1970 UTC; nothing is decided by it.
     #[n(3)]
     time: u64,
     #[n(4)]
@@ -126,7 +193,7 @@ impl Knock {
     }
 
     /// Opens a knock and checks that who knocks is who the key package says, and that it is for
-    /// this session and not too old.
+    /// this session.
     pub(super) fn open(
         cx: &Cx<'_>,
         keys: &LobbyKeys,
@@ -141,9 +208,7 @@ impl Knock {
         let unsigned = codec::encode(&Self { signature: Signature([0; 64]), ..knock.clone() });
         let parts: [&[u8]; 3] = [AAD, &keys.conversation_id, &unsigned];
         leaf.account.verify(&parts, &knock.signature).ok()?;
-        let fresh = cx.now.wall_ms.abs_diff(knock.time) <= u64::from(KNOCK_TTL_S) * 1_000;
-        (knock.number == number && info.suite == Suite::Classic && fresh)
-            .then_some((knock, leaf, info))
+        (knock.number == number && info.suite == Suite::Classic).then_some((knock, leaf, info))
     }
 }
 
@@ -152,7 +217,7 @@ impl Lobby {
         if self.door.subscribed {
             return;
         }
-        self.door.subscribed = true;
+        (self.door.subscribed, self.door.again_at) = (true, None);
         let (log, token) = (self.keys.door_log, self.keys.door_token.clone());
         let read = self.door.cursor.filter(|cursor| cursor.hash != Hash([0; 32]));
         let from = read.map_or(Start::Oldest, Start::After);

@@ -9,7 +9,7 @@ use crate::mls::{Group, Suite, delete_key_package, key_package};
 use crate::notes::Ticket;
 use crate::roster::{Access, Roster};
 use crate::session::LOBBY_PSK;
-use crate::welcome::Entering;
+use crate::welcome::{Entering, USED_UP};
 use std::collections::{BTreeSet, VecDeque};
 use undertone_wire::codec::Blob;
 use undertone_wire::frame::{Append, Code, Entry, EntryKind, Request, WriterMark};
@@ -17,6 +17,9 @@ use undertone_wire::ids::{EntryId, Incarnation, LogId};
 
 /// A knock that brought nobody in is made again after this long.
 const KNOCK_AGAIN_MS: u64 = 10_000;
+/// A knock is made again with the same key package this often: so an answer that is late still
+/// counts. Then with a new one: the answer to the old one was lost.
+const KNOCKS_A_PACKAGE: u8 = 3;
 /// A person is told that one waits after this long.
 const TELL_WAITING_MS: u64 = 1_500;
 /// Tickets kept: members may race to let one in.
@@ -27,6 +30,8 @@ const MAX_TICKETS: usize = 8;
 pub(super) struct Knocking {
     pub(super) number: u64,
     id: EntryId,
+    /// How often one has knocked with this key package.
+    times: u8,
     sealed: Vec<u8>,
     tickets: VecDeque<Ticket>,
     joining: Option<Joining>,
@@ -60,19 +65,8 @@ impl Lobby {
     /// Asks to be let into this session.
     pub(super) fn knock(&mut self, cx: &mut Cx<'_>, number: u64) {
         let before = self.knocking.take().filter(|knocking| knocking.number == number);
-        let others = before.map(|knocking| knocking.others).unwrap_or_default();
-        self.forget_knock(cx);
-        self.store(cx);
-        let Some(name) = cx.my_name() else { return };
-        let suite = Suite::Classic;
-        let identity = &cx.core.identity;
-        let (Some(signer), Some(credential)) =
-            (identity.signer(suite), identity.credential(suite, &name))
-        else {
-            return;
-        };
-        let made = key_package(&cx.core.provider, suite, signer, &credential, false);
-        let Ok(package) = made else { return };
+        let again = before.as_ref().map(|before| before.times).filter(|n| *n < KNOCKS_A_PACKAGE);
+        let Some(package) = self.key_package(cx, again.is_some()) else { return };
         let Some((id, sealed)) = Knock::sealed(cx, &self.keys, number, package.clone()) else {
             return;
         };
@@ -80,12 +74,22 @@ impl Lobby {
         self.store(cx);
         let again_at = cx.now.after(KNOCK_AGAIN_MS);
         let tell_at = (!self.told_waiting).then(|| cx.now.after(TELL_WAITING_MS));
+        let (mut tickets, mut joining, mut others) = Default::default();
+        if let Some(before) = before {
+            others = before.others;
+            if again.is_some() {
+                tickets = before.tickets;
+                joining = before.joining.filter(|joining: &Joining| joining.entering.has_welcome());
+            }
+        }
+        let times = again.unwrap_or(0).saturating_add(1);
         self.knocking = Some(Knocking {
             number,
             id,
+            times,
             sealed,
-            tickets: VecDeque::new(),
-            joining: None,
+            tickets,
+            joining,
             again_at,
             tell_at,
             others,
@@ -95,6 +99,19 @@ impl Lobby {
             cx.wake_at(at);
         }
         self.send_knock(cx);
+    }
+
+    /// The key package of the next knock. Its secrets are in the store before it leaves.
+    fn key_package(&mut self, cx: &mut Cx<'_>, again: bool) -> Option<Vec<u8>> {
+        if again {
+            return Some(self.row.knock.clone());
+        }
+        self.forget_knock(cx);
+        self.store(cx);
+        let (suite, name) = (Suite::Classic, cx.my_name()?);
+        let identity = &cx.core.identity;
+        let (signer, credential) = (identity.signer(suite)?, identity.credential(suite, &name)?);
+        key_package(&cx.core.provider, suite, signer, &credential, false).ok()
     }
 
     /// Forgets the secrets of a knock that is over.
@@ -108,10 +125,13 @@ impl Lobby {
     }
 
     pub(super) fn send_knock(&mut self, cx: &mut Cx<'_>) {
+        self.send_knock_as(cx, self.door.next_number.max(1));
+    }
+
+    fn send_knock_as(&mut self, cx: &mut Cx<'_>, writer_number: u64) {
         let Some(knocking) = &self.knocking else { return };
         let Ok(body) = Blob::new(knocking.sealed.clone()) else { return };
         let (log, token) = (self.keys.door_log, self.keys.door_token.clone());
-        let writer_number = self.door.next_number.max(1);
         lobby_ask(cx, LobbyAsk::Knock(knocking.id), |seq| {
             let kind = EntryKind::Application;
             Request::Append(Append { seq, log, token, writer_number, epoch: 0, kind, body })
@@ -131,12 +151,16 @@ impl Lobby {
         match code {
             Code::Absent => self.create_door(cx),
             Code::OutOfOrder => {
+                if detail < self.door.next_number {
+                    cx.core.went_back();
+                }
                 self.door.next_number = detail;
                 self.send_knock(cx);
             }
+            // The number was used. What follows it is refused on this connection; by a lower one the
+            // relay says which it expects.
             Code::Conflict => {
-                self.door.next_number = self.door.next_number.max(1).saturating_add(1);
-                self.send_knock(cx);
+                self.send_knock_as(cx, self.door.next_number.max(1).saturating_sub(1));
             }
             // Whatever it is, the next knock may find it otherwise.
             _ => {}
@@ -184,7 +208,10 @@ impl Lobby {
     }
 
     fn refuse_ticket(&mut self, cx: &mut Cx<'_>, cause: &'static str) {
-        cx.trouble(Trouble::BadNote(cause));
+        // The answer to an older knock: the one to the newest is still to come.
+        if cause != USED_UP {
+            cx.trouble(Trouble::BadNote(cause));
+        }
         self.next_ticket(cx);
     }
 

@@ -1,6 +1,6 @@
 //! Being in: letting others in, many in one commit and the Welcome first, and talking.
 
-use super::door::Knock;
+use super::door::{KNOCK_TTL_S, Knock};
 use super::judge::{judge, leaves};
 use super::{Lobby, LobbyAsk, PLACE};
 use crate::api::{Conversation, EventKind, Message, NotSent, Trouble};
@@ -25,6 +25,10 @@ const QUIET_MS: u64 = 3_000;
 const NEXT_IN_LINE_MS: u64 = 500;
 /// Knocks that wait at most: as many as a door holds.
 const MAX_WAITING: usize = 1_024;
+/// The first pause after a commit that the relay did not take; it doubles.
+const AGAIN_MS: u64 = 1_000;
+/// The longest pause.
+const AGAIN_MOST_MS: u64 = 60_000;
 /// A Welcome is needed for a moment; an hour outlives any hiccup.
 const WELCOME_TTL_S: u32 = 3_600;
 
@@ -49,11 +53,13 @@ pub(super) struct Plan {
 pub(super) struct Pace {
     last: Option<u64>,
     gather: u64,
+    /// The relay did not take the last one: not before then, and how long the next pause is.
+    refused: Option<(u64, u64)>,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { last: None, gather: GATHER_MS }
+        Self { last: None, gather: GATHER_MS, refused: None }
     }
 }
 
@@ -62,6 +68,16 @@ impl Pace {
         let quiet = self.last.is_none_or(|last| now.saturating_sub(last) > QUIET_MS);
         self.gather = if quiet { GATHER_MS } else { (self.gather * 2).min(GATHER_MOST_MS) };
         self.last = Some(now);
+        self.refused = None;
+    }
+
+    fn refused(&mut self, now: u64) {
+        let pause = self.refused.map_or(AGAIN_MS, |(_, pause)| pause);
+        self.refused = Some((now.saturating_add(pause), (pause * 2).min(AGAIN_MOST_MS)));
+    }
+
+    fn not_before(&self) -> u64 {
+        self.refused.map_or(0, |(at, _)| at)
     }
 
     fn wait(&self, now: u64) -> u64 {
@@ -88,16 +104,20 @@ impl Lobby {
         cursor.position = entry.position;
         cursor.hash = entry.hash();
         let number = self.session.as_ref().map_or(self.row.known, |session| session.number);
-        let Some((knock, leaf, _)) = Knock::open(cx, &self.keys, number, &entry.body) else {
+        let Some((knock, leaf, package)) = Knock::open(cx, &self.keys, number, &entry.body) else {
             return;
         };
-        if !self.door.is_new(&knock) {
-            return;
-        }
-        match (&self.session, &mut self.knocking) {
-            (None, Some(knocking)) => knocking.saw(leaf.client_id),
-            (Some(_), _) => self.queue_knock(cx, knock, leaf),
-            (None, None) => {}
+        let (first, used) = self.door.note(cx, &knock, &package);
+        let is_in = |session: &Session| session.has_key(&package.encryption_key);
+        if used || self.session.as_ref().is_some_and(is_in) {
+            // Who is in by this key package knocked before it knew, and all before that is over.
+            self.waiting.retain(|waiting| waiting.leaf.client_id != leaf.client_id);
+        } else if first {
+            match (&self.session, &mut self.knocking) {
+                (None, Some(knocking)) => knocking.saw(leaf.client_id),
+                (Some(_), _) => self.queue_knock(cx, knock, leaf),
+                (None, None) => {}
+            }
         }
         self.store(cx);
         self.consider(cx);
@@ -120,16 +140,21 @@ impl Lobby {
 
     /// Lets in who waits, if it is one's turn.
     pub(super) fn consider(&mut self, cx: &mut Cx<'_>) {
+        let now = cx.now.mono_ms;
+        let lapsed = |since: u64| now.saturating_sub(since) > u64::from(KNOCK_TTL_S) * 1_000;
+        self.waiting.retain(|waiting| !lapsed(waiting.since));
         let Some(session) = &self.session else { return };
         let Some(oldest) = self.waiting.iter().map(|waiting| waiting.since).min() else { return };
-        if session.reading != Reading::AtHead || self.plan.is_some() {
+        // A knock that is answered may stand further on.
+        let read = session.reading == Reading::AtHead && self.door.at_head;
+        if !read || self.plan.is_some() {
             return;
         }
         let place_in_line = place_in_line(cx, &session.group);
         let full = self.waiting.len() >= MAX_ADDS && place_in_line == 0;
         let wait = self.pace.wait(cx.now.mono_ms) + NEXT_IN_LINE_MS * place_in_line;
-        let at = oldest.saturating_add(wait);
-        if full || at <= cx.now.mono_ms {
+        let at = oldest.saturating_add(wait).max(self.pace.not_before());
+        if (full && self.pace.not_before() <= now) || at <= now {
             self.let_in(cx);
         } else {
             cx.wake_at(at);
@@ -191,14 +216,13 @@ impl Lobby {
         if let Some(session) = &mut self.session {
             session.unstage(cx);
         }
-        self.pace.committed(cx.now.mono_ms);
+        self.pace.refused(cx.now.mono_ms);
         self.consider(cx);
     }
 
     pub(super) fn on_session_entry(&mut self, cx: &mut Cx<'_>, entry: &Entry) {
-        let Some(session) = &mut self.session else { return };
-        let happened = session.on_entry(cx, entry, judge);
-        self.follow(cx, happened);
+        let log = entry.log;
+        self.with_session(cx, &log, |session, cx| session.on_entry(cx, entry, judge));
     }
 
     pub(super) fn follow(&mut self, cx: &mut Cx<'_>, happened: Vec<Happened>) {
@@ -275,6 +299,7 @@ impl Lobby {
         let others = u32::try_from(others).unwrap_or(u32::MAX);
         self.subscribe_door(cx);
         self.hear_all(cx);
+        self.offer_due(cx);
         if !self.entered {
             self.entered = true;
             let (open, resumed) = (self.open, self.resumed);
@@ -309,8 +334,11 @@ impl Lobby {
         self.pace.committed(cx.now.mono_ms);
         self.plan = None;
         let came: HashSet<_> = added.iter().map(|leaf| leaf.client_id).collect();
-        self.hear_all(cx);
+        for key in self.session.iter().flat_map(|session| session.keys_of(&came)) {
+            self.door.came(cx, &key);
+        }
         self.offer_again(cx, &came, back);
+        self.hear_all(cx);
         self.waiting.retain(|waiting| !came.contains(&waiting.leaf.client_id));
         if self.entered {
             for leaf in added {

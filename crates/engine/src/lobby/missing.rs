@@ -3,8 +3,10 @@
 
 use super::{Lobby, judge};
 use crate::core::Cx;
+use crate::outbox::Rows;
 use crate::session::{Reading, Session};
 use std::collections::{BTreeSet, HashSet};
+use undertone_wire::codec;
 use undertone_wire::ids::ClientId;
 
 /// How long those who are online are waited for.
@@ -16,15 +18,47 @@ const PAUSE_MS: u64 = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Missing {
     members: BTreeSet<ClientId>,
+    /// Nothing is said yet: those who heard the session before are waited for.
+    gathering: bool,
     /// Those who are online are waited for until then, by running time.
     until: Option<u64>,
-    /// What is at the relay is said once more then.
+    /// What was at the relay is said once more then, and all that is newer after it.
     offer_at: Option<u64>,
     /// When that was last done.
     offered_at: Option<u64>,
 }
 
+/// Members kept: as many as a lobby has in thirty days.
+const MAX_MEMBERS: usize = 2_048;
+const ROW: &[u8] = b"missing";
+
 impl Missing {
+    pub(super) fn load(rows: &Rows) -> Option<Self> {
+        let members: Vec<ClientId> = match rows.get(ROW) {
+            Some(bytes) => codec::decode(bytes).ok()?,
+            None => Vec::new(),
+        };
+        Some(Self { members: members.into_iter().collect(), ..Self::default() })
+    }
+
+    pub(super) fn members(&self) -> impl Iterator<Item = ClientId> {
+        self.members.iter().copied()
+    }
+
+    fn store(&self, cx: &mut Cx<'_>) {
+        let members: Vec<_> = self.members.iter().copied().take(MAX_MEMBERS).collect();
+        cx.put(ROW, &members);
+    }
+
+    /// These are here.
+    fn found(&mut self, cx: &mut Cx<'_>, here: impl Fn(&ClientId) -> bool) {
+        let before = self.members.len();
+        self.members.retain(|id| !here(id));
+        if self.members.len() != before {
+            self.store(cx);
+        }
+    }
+
     /// Nobody is known to come back.
     pub(super) fn nobody(&self) -> bool {
         self.members.is_empty()
@@ -36,26 +70,42 @@ impl Missing {
         let leaves = judge::leaves(&session.group);
         self.members.extend(leaves.iter().map(|(_, leaf)| leaf.client_id).filter(|id| *id != me));
         self.until = None;
+        self.store(cx);
+    }
+
+    fn holds(&self) -> bool {
+        self.gathering || self.offer_at.is_some()
     }
 }
 
 impl Lobby {
     /// Holds back what there is to say while those who heard the session before are coming in.
     pub(super) fn hold(&mut self) {
+        self.missing.gathering = !self.missing.members.is_empty();
         if let Some(session) = &mut self.session {
-            session.held = !self.missing.members.is_empty();
+            session.held = self.missing.holds();
+        }
+    }
+
+    /// Says what waits, unless something keeps it back.
+    pub(super) fn speak(&mut self, cx: &mut Cx<'_>) {
+        if let Some(session) = &mut self.session {
+            session.held = self.missing.holds();
+            session.pump(cx);
         }
     }
 
     /// Says it once they are here, or were waited for.
     pub(super) fn hear_all(&mut self, cx: &mut Cx<'_>) {
-        let Some(session) = self.session.as_mut().filter(|s| s.held) else { return };
+        let Some(session) = self.session.as_ref().filter(|_| self.missing.gathering) else {
+            return;
+        };
         if session.reading != Reading::AtHead {
             return;
         }
         let leaves = judge::leaves(&session.group);
         let here = |id: &ClientId| leaves.iter().any(|(_, leaf)| leaf.client_id == *id);
-        self.missing.members.retain(|id| !here(id));
+        self.missing.found(cx, here);
         let awaited = self.missing.members.iter().any(|id| cx.core.people.is_online(id));
         let until = *self.missing.until.get_or_insert(cx.now.after(GATHER_MS));
         if leaves.len() <= 1 {
@@ -64,21 +114,31 @@ impl Lobby {
         if awaited && until > cx.now.mono_ms {
             return cx.wake_at(until);
         }
-        session.held = false;
-        session.pump(cx);
+        self.missing.gathering = false;
+        self.speak(cx);
     }
 
     /// Some came in: those who had missed what was said in this session hear it from its authors.
     /// `back`: a member that was in it already has come in anew, and lost what it had.
     pub(super) fn offer_again(&mut self, cx: &mut Cx<'_>, came: &HashSet<ClientId>, back: bool) {
         let late = back || self.missing.members.iter().any(|id| came.contains(id));
-        self.missing.members.retain(|id| !came.contains(id));
-        if late {
-            let now = cx.now.mono_ms;
-            let at = self.missing.offered_at.map_or(now, |at| now.max(at.saturating_add(PAUSE_MS)));
-            self.missing.offer_at.get_or_insert(at);
-            self.offer_due(cx);
+        self.missing.found(cx, |id| came.contains(id));
+        if !late {
+            return;
         }
+        // From here on it waits, also over a restart, and whatever is newer waits behind it: an
+        // author's order holds for who has just come in, too.
+        self.outbox.reopen(cx);
+        if let Some(session) = &mut self.session {
+            session.refill(self.outbox.waiting());
+        }
+        if self.outbox.waiting().next().is_none() {
+            return;
+        }
+        let now = cx.now.mono_ms;
+        let at = self.missing.offered_at.map_or(now, |at| now.max(at.saturating_add(PAUSE_MS)));
+        self.missing.offer_at.get_or_insert(at);
+        self.offer_due(cx);
     }
 
     /// Offers again, if that is due.
@@ -87,11 +147,8 @@ impl Lobby {
         if at > cx.now.mono_ms {
             return cx.wake_at(at);
         }
-        let Some(session) = self.session.as_mut().filter(|session| !session.held) else { return };
         self.missing.offer_at = None;
         self.missing.offered_at = Some(cx.now.mono_ms);
-        self.outbox.reopen(cx);
-        session.refill(self.outbox.waiting());
-        session.pump(cx);
+        self.speak(cx);
     }
 }

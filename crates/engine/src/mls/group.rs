@@ -6,6 +6,7 @@ use super::provider::Provider;
 use super::shape::{self, Identity};
 use super::suite::{Signer, Suite};
 use openmls::prelude::{GroupId, MlsGroup, OpenMlsProvider as _};
+use std::collections::BTreeMap;
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -200,6 +201,13 @@ impl Group {
                 Ok(Member { leaf: member.index.u32(), identity })
             })
             .collect()
+    }
+
+    /// The encryption key of each leaf, as its member last set it: that of a key package until the
+    /// member's first commit.
+    #[must_use]
+    pub fn encryption_keys(&self) -> BTreeMap<u32, Vec<u8>> {
+        self.mls.members().map(|member| (member.index.u32(), member.encryption_key)).collect()
     }
 
     /// The roster in the group context.

@@ -20,6 +20,8 @@ pub struct KeyPackageInfo {
     pub identity: Identity,
     /// Whether it may be used more than once.
     pub last_resort: bool,
+    /// The encryption key of the leaf it becomes.
+    pub encryption_key: Vec<u8>,
 }
 
 /// Makes a key package, keeps its secrets, and gives its bytes to be published.
@@ -80,9 +82,10 @@ pub(super) fn parse(
         suite: Suite::from_mls(suite).ok_or(Error::UnknownSuite(suite as u16))?,
         identity: Identity::of(package.leaf_node())?,
         last_resort: package.last_resort(),
+        encryption_key: shape::leaf_key(package.leaf_node())?,
     };
     shape::check_key(suite, package.hpke_init_key().as_slice())?;
-    shape::check_leaf_key(suite, package.leaf_node())?;
+    shape::check_key(suite, &info.encryption_key)?;
     Ok((package, info))
 }
 

@@ -93,12 +93,16 @@ pub(super) fn roster_of(extensions: &Extensions<GroupContext>) -> Result<&[u8], 
     Ok(&roster.0)
 }
 
-/// A leaf's encryption key is one that the others can encrypt to. openmls shows it to nobody, but
-/// it is all of its encoding.
+/// A leaf's encryption key is one that the others can encrypt to.
 pub(super) fn check_leaf_key(suite: Ciphersuite, leaf: &LeafNode) -> Result<(), Error> {
+    check_key(suite, &leaf_key(leaf)?)
+}
+
+/// A leaf's encryption key. openmls shows it to nobody, but it is all of its encoding.
+pub(super) fn leaf_key(leaf: &LeafNode) -> Result<Vec<u8>, Error> {
     let encoded = leaf.encryption_key().tls_serialize_detached().map_err(invalid)?;
     let key = VLBytes::tls_deserialize_exact_bytes(&encoded).map_err(invalid)?;
-    check_key(suite, key.as_slice())
+    Ok(key.as_slice().to_vec())
 }
 
 /// A public key of a member is one that the others can encrypt to.

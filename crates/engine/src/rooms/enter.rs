@@ -14,9 +14,6 @@ use std::cmp::Reverse;
 use undertone_wire::frame::{Code, Entry, Request, WriterMark};
 use undertone_wire::ids::{ClientId, Hash, Incarnation, LogId, RoomId};
 
-/// A ticket that led nowhere for so long is forgotten: its Welcome is gone by then.
-const TICKET_MS: u64 = 30 * 24 * 3_600 * 1_000;
-
 impl Rooms {
     /// Somebody brought one into a room's session. `met`: by one who may do so unasked.
     pub(crate) fn on_ticket(
@@ -183,8 +180,8 @@ fn take(cx: &mut Cx<'_>, room: &mut Room, note: &Note, ticket: &RoomTicket, know
 
 /// Reads the Welcome of the first ticket that one may follow now, which becomes the first.
 pub(super) fn next_ticket(cx: &mut Cx<'_>, room: &mut Room) {
-    let now = cx.now.wall_ms;
-    room.row.tickets.retain(|brought| now.saturating_sub(brought.time) < TICKET_MS);
+    // A ticket whose Welcome has expired at the relay is dropped when it is tried; no clock of one's
+    // own is asked.
     if room.entering.is_some() || !cx.core.registered {
         return;
     }

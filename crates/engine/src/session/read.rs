@@ -10,6 +10,7 @@ impl Session {
         let from = read.map_or(Start::Token, Start::After);
         let (log, token) = (self.log, self.keys.token.clone());
         self.reading = Reading::Asked;
+        self.read_again_at = None;
         cx.ask(Ask::Session(log, SessionAsk::Subscribe), |seq| Request::Subscribe {
             seq,
             log,
@@ -19,8 +20,11 @@ impl Session {
     }
 
     /// The relay does not let this session be read.
-    pub(crate) fn on_subscribe_refused(&mut self, code: Code) -> Vec<Happened> {
+    pub(crate) fn on_subscribe_refused(&mut self, cx: &mut Cx<'_>, code: Code) -> Vec<Happened> {
         self.reading = Reading::Off;
+        if matches!(code, Code::Absent | Code::WentBack | Code::TokenUnknown) {
+            cx.core.went_back();
+        }
         match code {
             Code::Absent => vec![Happened::Lost("absent")],
             Code::WentBack => vec![Happened::Lost("went-back")],
@@ -30,8 +34,28 @@ impl Session {
         }
     }
 
+    /// The relay sends no more of this log on this connection.
+    pub(crate) fn on_unsubscribed(&mut self, cx: &mut Cx<'_>, code: Code) -> Vec<Happened> {
+        match code {
+            Code::Absent | Code::WentBack | Code::TokenUnknown | Code::Expired => {
+                self.on_subscribe_refused(cx, code)
+            }
+            // The last entry was on its way before this.
+            Code::Ended => Vec::new(),
+            // Its store failed, or one read too slowly: what was read is known, and read on from.
+            _ => {
+                self.unlink();
+                let at = cx.now.after(RETRY_MS);
+                self.read_again_at = Some(at);
+                cx.wake_at(at);
+                Vec::new()
+            }
+        }
+    }
+
     pub(crate) fn unlink(&mut self) {
         self.reading = Reading::Off;
+        self.read_again_at = None;
         self.sent.clear();
         self.again_at = None;
     }
@@ -53,6 +77,7 @@ impl Session {
             && let Some(cause) = self.disagrees(at_relay, writer.as_ref())
         {
             self.reading = Reading::Off;
+            cx.core.went_back();
             return vec![cause];
         }
         self.reading = Reading::CatchingUp;

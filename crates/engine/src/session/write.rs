@@ -225,16 +225,19 @@ impl Session {
 
     pub(super) fn merge_own(&mut self, cx: &mut Cx<'_>) -> Vec<Happened> {
         let before = self.leaves();
+        let known = self.group.encryption_keys();
         if self.group.merge_pending(&cx.core.provider).is_err() {
             return vec![Happened::Broken("own-commit-lost")];
         }
         let me = self.leaf(self.group.own_leaf());
-        // After a restart nobody remembers the plan: then who is new is seen by comparing.
-        let known: BTreeSet<_> = before.iter().map(|leaf| leaf.client_id).collect();
+        // After a restart nobody remembers the plan: then who is new, or has come in anew, is seen
+        // by a key that was not there; one's own changes with every commit.
         let mut added = std::mem::take(&mut self.adding);
         if added.is_empty() {
-            added = self.leaves();
-            added.retain(|leaf| !known.contains(&leaf.client_id));
+            let keys = self.group.encryption_keys();
+            let new = keys.iter().filter(|(leaf, key)| known.get(leaf) != Some(key));
+            let new = new.filter(|(leaf, _)| **leaf != self.group.own_leaf());
+            added = new.filter_map(|(leaf, _)| self.leaf(*leaf)).collect();
         }
         self.committed(cx, before, me, added)
     }
@@ -255,17 +258,19 @@ impl Session {
             // More than this profile ever sent; anything less is settled by reading on.
             Code::OutOfOrder if detail > self.next_number => vec![Happened::Cloned],
             Code::OutOfOrder => Vec::new(),
-            Code::RateLimited | Code::StoreFailed => {
-                // The same bytes again, when the connection is next made or the next tick comes.
-                cx.wake_at(cx.now.after(RETRY_MS));
-                Vec::new()
-            }
+            Code::RateLimited | Code::StoreFailed => self.put_off(cx),
             Code::LogFull | Code::MemberFull | Code::RelayFull => self.wait_for_place(cx, code),
             Code::Ended => vec![Happened::Ended],
             Code::Conflict => vec![Happened::Cloned],
             Code::TokenUnknown => vec![Happened::Broken("token-unknown")],
             _ => self.give_up(cx, number, code),
         }
+    }
+
+    /// The same bytes again, when the connection is next made or the next tick comes.
+    fn put_off(&self, cx: &mut Cx<'_>) -> Vec<Happened> {
+        cx.wake_at(cx.now.after(RETRY_MS));
+        Vec::new()
     }
 
     pub(super) fn give_up(&mut self, cx: &mut Cx<'_>, number: u64, code: Code) -> Vec<Happened> {
@@ -293,8 +298,13 @@ impl Session {
         if told { Vec::new() } else { vec![Happened::Full(code)] }
     }
 
-    /// Sends again what the relay put off.
+    /// Sends again what the relay put off, and reads on where it stopped.
     pub(crate) fn retry(&mut self, cx: &mut Cx<'_>) {
+        match self.read_again_at {
+            Some(at) if at <= cx.now.mono_ms => return self.subscribe(cx),
+            Some(at) => cx.wake_at(at),
+            None => {}
+        }
         match self.again_at {
             Some(at) if at > cx.now.mono_ms => return cx.wake_at(at),
             _ => self.again_at = None,
