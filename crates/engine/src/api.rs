@@ -468,6 +468,8 @@ pub enum SentState {
     Delivered,
     /// It will not arrive; why was told then.
     GivenUp,
+    /// Its time ended before it was known to be read.
+    Expired,
 }
 
 /// One direct chat.
@@ -563,6 +565,9 @@ pub enum NotSent {
     /// The chat ended before.
     #[error("chat ended")]
     ChatEnded,
+    /// For 30 days in which this profile was open it was not known to be read.
+    #[error("not read within 30 days")]
+    Expired,
     /// They declined.
     #[error("declined")]
     Declined,

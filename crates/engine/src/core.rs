@@ -61,6 +61,9 @@ pub(crate) struct Profile {
     /// The device has new keys that the relay has not taken yet.
     #[n(6)]
     pub(crate) renewing: Option<bool>,
+    /// Milliseconds in which this profile was open, as far as that is written down.
+    #[n(7)]
+    pub(crate) lived: Option<u64>,
 }
 
 /// Why a request was sent: what its answer means.
@@ -199,6 +202,10 @@ pub(crate) struct Core {
     pub(crate) careless: bool,
     /// Gaps in conversations, since this program started.
     gaps: BTreeMap<Conversation, Gap>,
+    /// Running time when this program began, and what the profile had lived until then.
+    pub(crate) began: Option<(u64, u64)>,
+    /// When ages are looked at next, by running time.
+    pub(crate) look_at: u64,
     /// When the relay was last heard.
     pub(crate) heard: Option<Now>,
     /// It was asked for a sign of life since.
@@ -252,6 +259,8 @@ impl Core {
             #[cfg(any(test, feature = "watch"))]
             careless: false,
             gaps: BTreeMap::new(),
+            began: None,
+            look_at: 0,
             heard: None,
             pinged: false,
             silent: false,
@@ -442,6 +451,13 @@ impl Cx<'_> {
         }
         self.core.noticed = Some(cause);
         true
+    }
+
+    /// How long this profile has been open, over all its starts, in milliseconds.
+    pub(crate) fn lived(&mut self) -> u64 {
+        let (now, before) = (self.now.mono_ms, self.core.profile.lived.unwrap_or(0));
+        let (began, before) = *self.core.began.get_or_insert((now, before));
+        before.saturating_add(now.saturating_sub(began))
     }
 
     /// Whether a gap in a conversation is mended now; if not, it is later. Whoever makes gaps, a

@@ -11,11 +11,13 @@ mod talk;
 
 pub(crate) use talk::{check_text, record_own};
 
-use crate::api::{Chat as ChatLine, ChatState, CommandError, Conversation, Person, Sent, Who};
+use crate::api::{
+    Chat as ChatLine, ChatState, CommandError, Conversation, NotSent, Person, Sent, Who,
+};
 use crate::content::Kind;
 use crate::core::Cx;
 use crate::notes::ChatRequest;
-use crate::outbox::{Outbox, Rows, Shown};
+use crate::outbox::{Outbox, Rows, Shown, tell_not_sent};
 use crate::session::{Draft, Happened, Reading, Session};
 use ask::{create_log, fetch_card};
 use mend::Mending;
@@ -354,6 +356,22 @@ impl Chats {
         for event in happened {
             let Some(chat) = self.chats.get_mut(&peer) else { return };
             follow(cx, chat, event);
+        }
+    }
+
+    /// Gives up the texts whose time has ended.
+    pub(crate) fn expire(&mut self, cx: &mut Cx<'_>) {
+        for chat in self.chats.values_mut() {
+            let session = chat.session.as_ref();
+            let sending = |id: &EntryId| session.is_some_and(|session| session.is_sending(id));
+            let over = chat.outbox.expire(cx, sending);
+            if over.is_empty() {
+                continue;
+            }
+            tell_not_sent(cx, chat.conversation(), &over, NotSent::Expired);
+            if let (State::Open, Some(session)) = (chat.row.state, &mut chat.session) {
+                session.refill(chat.outbox.waiting());
+            }
         }
     }
 

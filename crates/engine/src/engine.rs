@@ -142,6 +142,7 @@ impl Engine {
             inbox_read: 0,
             packages_left: 0,
             renewing: None,
+            lived: None,
         };
         let keys = keys_row(&identity, &setup.link, setup.operator);
         let operator_hash = match operator_account {
@@ -217,6 +218,7 @@ impl Engine {
         let mut cx = Cx { core, step: &mut step, now, key: &key, tag: None, draws: 0 };
         Hands { cx: &mut cx, lobby, chats, rooms }.handle(input);
         silence::watch(&mut cx);
+        Hands { cx: &mut cx, lobby, chats, rooms }.age();
         if let Some(cause) = self.core.noticed.take() {
             self.renew(&mut step, now, &key, cause);
         }
@@ -506,6 +508,27 @@ impl Hands<'_, '_> {
             Ask::Session(log, _) => read(log),
             _ => true,
         });
+    }
+
+    /// Once an hour: the profile notes that it grew older, and texts whose time has ended are given
+    /// up.
+    fn age(&mut self) {
+        /// A crash forgets at most this much of a profile's age, which lets texts live longer.
+        const LOOK_MS: u64 = 3_600_000;
+        let lived = self.cx.lived();
+        if self.cx.now.mono_ms >= self.cx.core.look_at {
+            self.cx.core.look_at = self.cx.now.after(LOOK_MS);
+            if self.cx.core.profile.lived.unwrap_or(0) < lived {
+                self.cx.core.profile.lived = Some(lived);
+                self.cx.put_profile();
+            }
+            self.chats.expire(self.cx);
+            self.rooms.expire(self.cx);
+            if let Some(lobby) = self.lobby {
+                lobby.expire(self.cx);
+            }
+        }
+        self.cx.wake_at(self.cx.core.look_at);
     }
 
     fn register(&mut self) {

@@ -7,11 +7,11 @@ mod hall;
 mod judge;
 mod missing;
 
-use crate::api::{CommandError, Conversation, EventKind, Sent, Trouble};
+use crate::api::{CommandError, Conversation, EventKind, NotSent, Sent, Trouble};
 use crate::content::Kind;
 use crate::core::{Ask, Core, Cx};
 use crate::notes::Ticket;
-use crate::outbox::{Outbox, Shown};
+use crate::outbox::{Outbox, Shown, tell_not_sent};
 use crate::session::{Draft, Happened, LOBBY_PSK, Session};
 use board::Board;
 use door::Door;
@@ -410,6 +410,24 @@ impl Lobby {
         self.offer_due(cx);
         self.tick_entrance(cx);
         self.consider(cx);
+    }
+
+    /// Gives up the texts whose time has ended. What is at the relay has arrived, as far as a lobby
+    /// can say, and is not offered any more.
+    pub(crate) fn expire(&mut self, cx: &mut Cx<'_>) {
+        let waiting: std::collections::BTreeSet<_> =
+            self.outbox.waiting().map(|draft| draft.id).collect();
+        let session = self.session.as_ref();
+        let sending = |id: &EntryId| session.is_some_and(|session| session.is_sending(id));
+        let mut over = self.outbox.expire(cx, sending);
+        if over.is_empty() {
+            return;
+        }
+        over.retain(|id| waiting.contains(id));
+        tell_not_sent(cx, Conversation::Lobby, &over, NotSent::Expired);
+        if let Some(session) = &mut self.session {
+            session.refill(self.outbox.waiting());
+        }
     }
 
     /// The device has other keys: who is in the lobby lets it in again.

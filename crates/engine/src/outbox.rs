@@ -24,6 +24,11 @@ const MAX_SHOWN: usize = MAX_OFFERED + 64;
 /// Authors whose ids are kept, a conversation: more than a lobby has in thirty days.
 const MAX_AUTHORS: usize = 2_048;
 
+/// How long a text is kept that is not known to be read: as long as a relay keeps an entry, by
+/// default. Milliseconds in which this profile was open, so that neither a clock that jumps nor a
+/// month on a shelf ends anything.
+pub(crate) const TEXT_TTL_MS: u64 = 30 * 24 * 3_600_000;
+
 /// All rows of a profile, by name.
 pub(crate) type Rows = BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>;
 
@@ -42,6 +47,9 @@ enum Fate {
     /// It will not arrive.
     #[n(3)]
     GivenUp,
+    /// Its time ended before it was known to be read.
+    #[n(4)]
+    Expired,
 }
 
 /// One's own text, as it is stored.
@@ -55,6 +63,9 @@ struct Own {
     /// Of a room: the version of the roster that its author knew when it was written.
     #[n(2)]
     roster: Option<u64>,
+    /// When its time ends, by the profile's accumulated running time.
+    #[n(3)]
+    until: Option<u64>,
 }
 
 /// The own texts of one conversation.
@@ -100,7 +111,8 @@ impl Outbox {
         let order = self.next;
         self.next += 1;
         let roster = self.roster;
-        self.own.insert(order, Own { draft, fate: Fate::Waiting, roster });
+        let until = Some(cx.lived().saturating_add(TEXT_TTL_MS));
+        self.own.insert(order, Own { draft, fate: Fate::Waiting, roster, until });
         self.store(cx, order);
         Ok(())
     }
@@ -227,6 +239,26 @@ impl Outbox {
         waiting.into_iter().filter(text).map(|draft| draft.id).collect()
     }
 
+    /// The time of these texts has ended; they are not known to be read. `sending` are on their way
+    /// and are not judged now.
+    pub(crate) fn expire(
+        &mut self,
+        cx: &mut Cx<'_>,
+        sending: impl Fn(&EntryId) -> bool,
+    ) -> Vec<EntryId> {
+        let now = cx.lived();
+        let over = |own: &&Own| {
+            let open = matches!(own.fate, Fate::Waiting | Fate::AtRelay(_));
+            let text = own.draft.kind == Kind::Text as u16;
+            open && text && own.until.is_some_and(|until| until <= now) && !sending(&own.draft.id)
+        };
+        let over: Vec<_> = self.own.values().filter(over).map(|own| own.draft.id).collect();
+        for id in &over {
+            self.fate(cx, id, Fate::Expired);
+        }
+        over
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&mut self, cx: &mut Cx<'_>) {
         for order in std::mem::take(&mut self.own).into_keys() {
@@ -248,6 +280,7 @@ impl Outbox {
                 Fate::AtRelay(_) => SentState::AtRelay,
                 Fate::Delivered => SentState::Delivered,
                 Fate::GivenUp => SentState::GivenUp,
+                Fate::Expired => SentState::Expired,
             },
         })
     }
@@ -276,7 +309,7 @@ impl Outbox {
     /// Forgets what is over and older than the newest, and holds what is at the relay to its bound.
     fn trim(&mut self, cx: &mut Cx<'_>) {
         let offered = |own: &Own| matches!(own.fate, Fate::AtRelay(_));
-        let over = |own: &Own| matches!(own.fate, Fate::Delivered | Fate::GivenUp);
+        let over = |own: &Own| matches!(own.fate, Fate::Delivered | Fate::GivenUp | Fate::Expired);
         let surplus = |held: &dyn Fn(&Own) -> bool, most: usize| -> Vec<u64> {
             let orders: Vec<_> =
                 self.own.iter().filter(|(_, own)| held(own)).map(|(order, _)| *order).collect();

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use undertone_engine::api::{Conversation, Ended, Message, SentState, Who};
+use undertone_engine::api::{Conversation, Ended, Message, NotSent, SentState, Who};
 use undertone_engine::{Command, EventKind};
 use undertone_testkit::world::World;
 use undertone_wire::frame::Reply;
@@ -460,4 +460,62 @@ fn a_crash_while_one_lets_somebody_in_breaks_nobodys_chain() {
         world.run();
         assert_eq!(world.troubles(), Vec::<String>::new(), "after {deliveries}");
     }
+}
+
+const DAY_MS: u64 = 24 * 3_600_000;
+
+fn not_sent(world: &World, at: usize) -> Vec<NotSent> {
+    let events = world.clients[at].events.iter();
+    let why = |event: &undertone_engine::Event| match event.kind {
+        EventKind::NotSent { why, .. } => Some(why),
+        _ => None,
+    };
+    events.filter_map(why).collect()
+}
+
+/// What `/sent` says of the newest text.
+fn newest_state(world: &mut World, at: usize) -> SentState {
+    world.command(at, Command::Sent);
+    let events = world.clients[at].events.iter().rev();
+    let sent = |event: &undertone_engine::Event| match &event.kind {
+        EventKind::Sent(sent) => sent.last().map(|sent| sent.state),
+        _ => None,
+    };
+    events.filter_map(sent).next().unwrap()
+}
+
+/// D07: a text is kept for thirty days in which its author's profile was open. Clocks that jump and
+/// days without the program do not count.
+#[test]
+fn d07_a_text_that_nobody_reads_is_given_up_by_running_time_and_its_author_is_told() {
+    let mut world = open(300);
+    world.disconnect(1);
+    world.msg(0, "Bob", "at the relay");
+    world.run();
+    world.disconnect(0);
+    world.msg(0, "Bob", "waits here");
+    world.say(0, "waits for all");
+    world.clients[0].events.clear();
+    world.run_for(15 * DAY_MS);
+    // A clock that jumps, in both directions, and a restart: time without the program is none.
+    world.now.wall_ms += 400 * DAY_MS;
+    world.run_for(2 * DAY_MS);
+    world.now.wall_ms = 0;
+    world.now.mono_ms += 100 * DAY_MS;
+    world.reload(0);
+    world.run_for(12 * DAY_MS);
+    assert_eq!(not_sent(&world, 0), [], "29 days are not 30");
+    assert_eq!(newest_state(&mut world, 0), SentState::Queued);
+    world.run_for(2 * DAY_MS);
+    assert_eq!(not_sent(&world, 0), [NotSent::Expired; 3]);
+    assert_eq!(newest_state(&mut world, 0), SentState::Expired);
+    assert_eq!(world.clients[0].engine.unsent(), 0);
+    // What is written now is sent.
+    world.connect(0);
+    world.connect(1);
+    world.run_for(60_000);
+    world.clients[1].events.clear();
+    world.msg(0, "Bob", "again");
+    world.run_for(60_000);
+    assert_eq!(world.texts(1), private("Alice", &["again"]));
 }

@@ -256,6 +256,7 @@ impl World {
         let (rows, seal) = client.profile();
         client.engine = Engine::load(rows, seal).unwrap();
         client.wake_at = None;
+        self.input(at, EngineInput::Tick);
     }
 
     /// The relay's process ends and starts again, and its store was lost: its registry is there,

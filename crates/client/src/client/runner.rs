@@ -72,6 +72,8 @@ impl Runner {
     }
 
     pub(super) fn run(mut self) {
+        // From here on it grows older, also where no relay is reached.
+        self.step(Input::Tick);
         if self.opened.renews {
             self.renew();
         }

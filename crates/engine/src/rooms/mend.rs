@@ -2,16 +2,17 @@
 //! anew; where nobody can, the first of the roster that is online opens the next session.
 
 use super::{Room, RoomAsk, Rooms, State, ask, create_log, enter, talk, wishes};
-use crate::api::Trouble;
+use crate::api::{NotSent, Trouble};
 use crate::core::{Ask, Cx};
 use crate::mls::{self, Group, Suite, delete_key_package, key_package};
 use crate::notes::{Body, Note, Readd, delivery};
+use crate::outbox::tell_not_sent;
 use crate::roster::Roster;
 use crate::session::{Session, leaves};
 use undertone_wire::account::Card;
 use undertone_wire::codec::Blob;
 use undertone_wire::frame::{Request, Who as WireWho};
-use undertone_wire::ids::{ClientId, LogId};
+use undertone_wire::ids::{ClientId, EntryId, LogId};
 
 /// How much longer each next member waits before it opens the next session.
 const NEXT_IN_LINE_MS: u64 = 10_000;
@@ -225,6 +226,22 @@ pub(super) fn bring_here(cx: &mut Cx<'_>, room: &mut Room, who: ClientId) {
 }
 
 impl Rooms {
+    /// Gives up the texts whose time has ended.
+    pub(crate) fn expire(&mut self, cx: &mut Cx<'_>) {
+        for room in self.rooms.values_mut() {
+            let session = room.session.as_ref();
+            let sending = |id: &EntryId| session.is_some_and(|session| session.is_sending(id));
+            let over = room.outbox.expire(cx, sending);
+            if over.is_empty() {
+                continue;
+            }
+            tell_not_sent(cx, room.conversation(), &over, NotSent::Expired);
+            if let Some(session) = &mut room.session {
+                session.refill(room.outbox.waiting());
+            }
+        }
+    }
+
     /// The device has other keys: a member lets it in again.
     pub(crate) fn renew(&mut self, cx: &mut Cx<'_>, cause: &'static str) {
         self.unlink(cx);

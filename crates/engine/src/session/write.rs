@@ -9,6 +9,11 @@ impl Session {
         self.pump(cx);
     }
 
+    /// Whether this is on its way to the relay, and may arrive.
+    pub(crate) fn is_sending(&self, id: &EntryId) -> bool {
+        self.in_flight.iter().any(|out| out.draft.as_ref().is_some_and(|draft| draft.id == *id))
+    }
+
     /// Says none of what waits.
     pub(crate) fn empty(&mut self) {
         self.outbox.clear();

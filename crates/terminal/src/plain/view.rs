@@ -663,6 +663,7 @@ impl View {
                 SentState::AtRelay => "at the relay",
                 SentState::Delivered => "delivered",
                 SentState::GivenUp => "given up",
+                SentState::Expired => "given up: not read within 30 days",
             };
             let (day, text) = (day_and_time(sent.time), harmless(&sent.text));
             self.say(format!("  [{day}]{to}, {state}: {text}"));
