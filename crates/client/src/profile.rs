@@ -7,10 +7,12 @@
 //! | `RELAY/ID/profile.key` | seals the rows; 32 random bytes |
 //! | `RELAY/ID/profile.json` | name, address, when last used: what choosing needs, and no secret |
 //! | `RELAY/ID/store` | the engine's rows, sealed |
+//! | `RELAY/ID/restored` | the profile was put back from a backup, and takes new keys at its next start |
 //!
 //! `RELAY` is the relay's key and `ID` the member's: a name is never a path.
 
 mod about;
+pub mod care;
 mod folder;
 
 pub use about::Standing;
@@ -54,6 +56,15 @@ pub enum ProfileError {
         /// What was found.
         what: String,
     },
+    /// A backup goes into a folder of its own.
+    #[error("{0} is not empty")]
+    NotEmpty(PathBuf),
+    /// A folder that is no whole backup of a profile.
+    #[error("{0} is no backup of a profile")]
+    NoBackup(PathBuf),
+    /// The profile that would be put back is there.
+    #[error("there is such a profile in {0} already")]
+    There(PathBuf),
     /// A file or folder cannot be used.
     #[error(transparent)]
     File(#[from] FileError),

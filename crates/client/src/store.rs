@@ -100,6 +100,45 @@ impl Store {
         Ok(Self { path: self.path.clone(), rows: copy })
     }
 
+    /// Copies everything into a new file, as it is between two transactions; durable when this
+    /// returns.
+    pub(crate) fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let mut options = platform::private_file();
+        let file = options.write(true).create_new(true).open(path).map_err(at(path))?;
+        let target = path.to_string_lossy();
+        let copied = self.rows.execute("VACUUM INTO ?1", [target.as_ref()]);
+        copied.map_err(|error| explain(&self.path, error))?;
+        Ok(file.sync_all().map_err(at(path))?)
+    }
+
+    /// Whether the file is as SQLite wrote it.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let query = self.rows.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0));
+        let what: String = query.map_err(|error| explain(&self.path, error))?;
+        if what == "ok" {
+            return Ok(());
+        }
+        Err(StoreError::Damaged { path: self.path.clone(), what })
+    }
+
+    /// Every row, with the name of its table.
+    pub(crate) fn all(&self) -> Result<Vec<(&'static str, Row)>, StoreError> {
+        let mut found = Vec::new();
+        for (table, query) in [
+            ("state", "SELECT key, value FROM state"),
+            ("history", "SELECT key, value FROM history"),
+        ] {
+            let read = || -> rusqlite::Result<Vec<Row>> {
+                let mut query = self.rows.prepare(query)?;
+                let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                rows.collect()
+            };
+            let rows = read().map_err(|error| explain(&self.path, error))?;
+            found.extend(rows.into_iter().map(|row| (table, row)));
+        }
+        Ok(found)
+    }
+
     /// All rows that an engine is loaded from.
     pub fn state(&self) -> Result<Vec<Row>, StoreError> {
         self.read_state().map_err(|error| explain(&self.path, error))

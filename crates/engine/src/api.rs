@@ -690,7 +690,7 @@ pub enum CommandError {
     #[error("not connected")]
     NotConnected,
     /// The outbox is full.
-    #[error("too many messages wait to be sent")]
+    #[error("{} messages wait to be sent, and no more can", crate::outbox::MAX_WAITING)]
     OutboxFull,
     /// The chat with this member ended.
     #[error("the chat with {0} has ended")]
@@ -735,14 +735,17 @@ pub enum CommandError {
     #[error("{0} cannot be added before they have been online")]
     CannotBeAdded(String),
     /// One is in as many rooms as one can be.
-    #[error("you are in too many rooms")]
+    #[error("you are in {} rooms, and no more are kept", crate::rooms::MAX_ROOMS)]
     TooManyRooms,
     /// The relay refused.
     #[error("refused by the relay: {0}")]
     Refused(Code),
     /// Too many requests of one's own are unanswered.
-    #[error("too many of your requests are unanswered")]
+    #[error("{} of your requests are unanswered, and no more can be", crate::direct::MAX_ASKED)]
     TooManyRequests,
+    /// There are as many chats as are kept, ended ones included.
+    #[error("{} chats are kept here, and no more can be", crate::direct::MAX_CHATS)]
+    TooManyChats,
     /// Our own fault or the machine's; the text is kept out of logs.
     #[error("internal error: {0}")]
     Internal(&'static str),

@@ -32,11 +32,11 @@ use undertone_wire::limits::MAX_INBOX_KEY;
 use undertone_wire::name::Name;
 
 /// Requests of one's own that wait for an answer.
-const MAX_ASKED: usize = 10;
+pub(crate) const MAX_ASKED: usize = 10;
 /// Requests of others that wait for one's own answer.
 const MAX_INVITED: usize = 100;
 /// Chats kept, ended ones included.
-const MAX_CHATS: usize = 4_096;
+pub(crate) const MAX_CHATS: usize = 4_096;
 /// A receipt waits this long for a text of one's own, or for more to be received.
 const RECEIPT_MS: u64 = 100;
 
@@ -321,7 +321,7 @@ impl Chats {
 
     fn make_room(&mut self) -> Result<(), CommandError> {
         if self.chats.len() >= MAX_CHATS {
-            return Err(CommandError::TooManyRequests);
+            return Err(CommandError::TooManyChats);
         }
         Ok(())
     }

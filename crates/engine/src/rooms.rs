@@ -37,7 +37,7 @@ use wishes::{Plan, Wish};
 
 /// Rooms kept, those one has left included: their rosters are what keeps old sessions out. A row
 /// of a full room is 5 KB.
-const MAX_ROOMS: usize = 512;
+pub(crate) const MAX_ROOMS: usize = 512;
 /// Rooms one was brought into that one has not entered or accepted yet.
 const MAX_INVITED: usize = 64;
 /// The same by one account.

@@ -503,6 +503,7 @@ fn d07_a_text_that_nobody_reads_is_given_up_by_running_time_and_its_author_is_to
     world.now.wall_ms = 0;
     world.now.mono_ms += 100 * DAY_MS;
     world.reload(0);
+    world.tick(0);
     world.run_for(12 * DAY_MS);
     assert_eq!(not_sent(&world, 0), [], "29 days are not 30");
     assert_eq!(newest_state(&mut world, 0), SentState::Queued);

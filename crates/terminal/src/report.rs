@@ -172,6 +172,7 @@ impl From<&CommandError> for Report {
             CommandError::CannotBeAdded(_) => "add them again when they are online",
             CommandError::TooManyRooms => "/leave one of them",
             CommandError::Refused(_) => "try again later",
+            CommandError::TooManyChats => "use another profile: --name; this one keeps its history",
             CommandError::TooManyRequests => "wait for an answer, or /end one of them",
             CommandError::Internal(_) => "try again; if it goes on, start again",
         };
@@ -243,7 +244,7 @@ impl From<&StoreError> for Report {
             StoreError::Locked(_) => "end the process that reads it (a backup?), and try again",
             StoreError::Full(_) => "free some space; what was not stored was not sent",
             StoreError::Damaged { .. } => {
-                "restore the profile's folder from a backup; nothing was deleted"
+                "undertone doctor --profile WHO says what is safe; nothing was deleted"
             }
             StoreError::Newer { .. } => "update this program",
             StoreError::File(_) | StoreError::Failed { .. } => {
@@ -260,6 +261,15 @@ impl From<&ProfileError> for Report {
             ProfileError::Store(error) => error.into(),
             ProfileError::Held { .. } => {
                 Self::new(Exit::Failed, error, "end that process, or give another name: --name")
+            }
+            ProfileError::NotEmpty(_) => {
+                Self::new(Exit::Usage, error, "give a new folder for the backup")
+            }
+            ProfileError::NoBackup(_) => {
+                Self::new(Exit::Failed, error, "give the folder that undertone backup made")
+            }
+            ProfileError::There(_) => {
+                Self::new(Exit::Usage, error, "--replace moves it aside; nothing is deleted")
             }
             ProfileError::Unknown(_) | ProfileError::Ambiguous(_) => {
                 Self::new(Exit::Usage, error, "give the name or the start of the id of a profile")

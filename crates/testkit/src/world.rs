@@ -256,6 +256,10 @@ impl World {
         let (rows, seal) = client.profile();
         client.engine = Engine::load(rows, seal).unwrap();
         client.wake_at = None;
+    }
+
+    /// As a program does when it starts.
+    pub fn tick(&mut self, at: usize) {
         self.input(at, EngineInput::Tick);
     }
 

@@ -29,16 +29,19 @@ pub(crate) enum Sub {
     Observe(Relay),
     /// Links to the relay on this computer
     Invite(Invite),
-    /// Copy everything that a relay needs into a new folder, also while it runs
+    /// Copy everything that a relay or a profile needs into a new folder, also while it runs
     Backup {
         /// A folder that is not there yet, or empty
         dir: PathBuf,
+        /// A profile instead of a relay: its name, or the start of its id
+        #[arg(long, value_name = "WHO", conflicts_with = "data")]
+        profile: Option<String>,
         #[command(flatten)]
         relay: Relay,
     },
-    /// Put a backup back where no relay runs
+    /// Put a backup back where no relay or client runs with it
     Restore {
-        /// A folder that `backup` made
+        /// A folder that `backup` made, of a relay or of a profile
         dir: PathBuf,
         #[command(flatten)]
         relay: Relay,
@@ -46,8 +49,14 @@ pub(crate) enum Sub {
         #[arg(long)]
         replace: bool,
     },
-    /// What is wrong with a relay's data, and what is safe to do
-    Doctor(Relay),
+    /// What is wrong with a relay's data or with a profile, and what is safe to do
+    Doctor {
+        #[command(flatten)]
+        relay: Relay,
+        /// A profile instead of a relay: its name, or the start of its id
+        #[arg(long, value_name = "WHO", conflicts_with = "data")]
+        profile: Option<String>,
+    },
     /// Completions for a shell, to standard output
     Completions {
         /// Which shell

@@ -1,9 +1,10 @@
-//! `undertone backup`, `restore` and `doctor`: a relay's data, from outside.
+//! `undertone backup`, `restore` and `doctor`: a relay's data or a profile, from outside.
 
 use crate::args::Relay;
 use crate::places::Places;
 use std::path::{Path, PathBuf};
 use undertone_client::local::LocalRelays;
+use undertone_client::profile::Profiles;
 use undertone_server::care::{self, CareError, Finding, Health};
 use undertone_terminal::output::Output;
 use undertone_terminal::report::{Exit, Report};
@@ -57,6 +58,57 @@ pub(crate) fn doctor(relay: &Relay, places: &Places, output: &mut Output) -> Res
         }
     }
     let wrong = findings.iter().any(|finding| finding.health == Health::Wrong);
+    Ok(if wrong { Exit::Failed } else { Exit::Done })
+}
+
+pub(crate) fn backup_profile(
+    to: &Path,
+    who: &str,
+    places: &Places,
+    output: &mut Output,
+) -> Result<Exit, Report> {
+    let profiles = Profiles::at(places.profiles());
+    let folder = profiles.backup(who, to).map_err(|error| Report::from(&error))?;
+    let line = format!("{} is in {}: keep it like a key", folder.display(), to.display());
+    Ok(say(output, &line))
+}
+
+pub(crate) fn restore_profile(
+    from: &Path,
+    replace: bool,
+    places: &Places,
+    output: &mut Output,
+) -> Result<Exit, Report> {
+    let profiles = Profiles::at(places.profiles());
+    let (folder, aside) = profiles.restore(from, replace).map_err(|error| Report::from(&error))?;
+    if let Some(aside) = aside {
+        say(output, &format!("what was there is in {}", aside.display()));
+    }
+    let line = format!(
+        "restored into {}; at its next start it takes new keys, and any other copy of it is told",
+        folder.display()
+    );
+    Ok(say(output, &line))
+}
+
+/// Everything that was looked at, a line each; exit 1 when something is wrong.
+pub(crate) fn doctor_profile(
+    who: &str,
+    places: &Places,
+    output: &mut Output,
+) -> Result<Exit, Report> {
+    let profiles = Profiles::at(places.profiles());
+    let folder = profiles.find(who).map_err(|error| Report::from(&error))?;
+    say(output, &format!("looking at {}", folder.display()));
+    let findings = undertone_client::profile::care::doctor(&folder);
+    for finding in &findings {
+        let word = if finding.good { "good" } else { "WRONG" };
+        say(output, &format!("{word}: {}", finding.what));
+        if !finding.help.is_empty() {
+            say(output, &format!("  help: {}", finding.help));
+        }
+    }
+    let wrong = findings.iter().any(|finding| !finding.good);
     Ok(if wrong { Exit::Failed } else { Exit::Done })
 }
 

@@ -17,6 +17,7 @@ use args::{Cli, Sub};
 use places::Places;
 use settings::Settings;
 use std::process::ExitCode;
+use undertone_client::profile::Profiles;
 use undertone_terminal::output::Output;
 use undertone_terminal::report::{Exit, Report};
 
@@ -46,11 +47,18 @@ fn run(output: &mut Output) -> Result<Exit, Report> {
         Sub::Client(client) => join::run(client, &settings.client, &places, output),
         Sub::Observe(relay) => operate::observe(&relay, &places, output),
         Sub::Invite(invite) => operate::invite(&invite, &places, output),
-        Sub::Backup { dir, relay } => care::backup(&dir, &relay, &places, output),
+        Sub::Backup { dir, profile: Some(who), .. } => {
+            care::backup_profile(&dir, &who, &places, output)
+        }
+        Sub::Backup { dir, relay, .. } => care::backup(&dir, &relay, &places, output),
+        Sub::Restore { dir, replace, .. } if Profiles::is_backup(&dir) => {
+            care::restore_profile(&dir, replace, &places, output)
+        }
         Sub::Restore { dir, relay, replace } => {
             care::restore(&dir, &relay, replace, &places, output)
         }
-        Sub::Doctor(relay) => care::doctor(&relay, &places, output),
+        Sub::Doctor { profile: Some(who), .. } => care::doctor_profile(&who, &places, output),
+        Sub::Doctor { relay, .. } => care::doctor(&relay, &places, output),
         Sub::Completions { shell } => paper::completions(shell, output),
         Sub::Man => paper::man(output),
     }

@@ -211,12 +211,12 @@ pub(super) fn read_link(folder: &Path) -> Result<String, ProfileError> {
     Ok(load(store.state()?, &seal)?.invite_link().to_owned())
 }
 
-fn load(rows: Vec<Row>, seal: &SealKey) -> Result<Engine, ProfileError> {
+pub(super) fn load(rows: Vec<Row>, seal: &SealKey) -> Result<Engine, ProfileError> {
     Ok(Engine::load(rows, seal.clone())?)
 }
 
 /// A key that is missing is damage: a new one would open nothing.
-fn read_key(folder: &Path) -> Result<SealKey, ProfileError> {
+pub(super) fn read_key(folder: &Path) -> Result<SealKey, ProfileError> {
     let damaged =
         |what: &str| ProfileError::Damaged { path: folder.to_path_buf(), what: what.to_owned() };
     let bytes = read_small(&key_path(folder), 32)?.ok_or(damaged("profile.key is missing"))?;

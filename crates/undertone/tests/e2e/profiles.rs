@@ -154,3 +154,104 @@ fn ecdsa_identities_talk_with_the_others() {
     carol.say("/accept");
     alice.expect("  chat with Carol is secure (MLS_*_Ed25519), not verified; *");
 }
+
+/// A09: a profile that is put back from a backup takes new keys before it says anything, and its
+/// other copy is told.
+#[test]
+fn a09_a_profile_that_is_put_back_takes_new_keys_and_its_other_copy_is_told() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let [mut alice, mut bob] = scene.members(["Alice", "Bob"]);
+    alice.say("/msg Bob hello");
+    bob.expect("  Alice asks for a private chat: *");
+    bob.say("/accept");
+    alice.expect("  delivered to Bob");
+    let copy = scene.home().join("copy");
+    let copy = copy.to_str().unwrap();
+    // While it runs; what is said afterwards the copy does not know.
+    scene.ends(&["backup", copy, "--profile", "Bob"]).expect_exit(0);
+    let mut again = scene.ends(&["backup", copy, "--profile", "Bob"]);
+    again.expect_exit(2);
+    again.expect_error("* is not empty", "give a new folder*");
+    bob.say("/msg Alice after the copy");
+    alice.expect("[private] Bob: after the copy");
+    scene.ends(&["restore", copy, "--replace"]).expect_exit(1);
+    let old = scene.home().join("old");
+    copy_folder(&scene.home().join("profiles"), &old.join("profiles"));
+    bob.say("quit");
+    bob.expect_exit(0);
+    scene.ends(&["restore", copy]).expect_exit(2);
+    scene.ends(&["restore", copy, "--replace"]).expect_exit(0);
+    let mut doctor = scene.ends(&["doctor", "--profile", "Bob"]);
+    doctor.expect("good: it was put back from a backup");
+    doctor.expect_exit(0);
+    let mut bob = scene.client(&["--profile", "Bob"]);
+    bob.expect("  this profile is a copy (restored): it has new keys *");
+    bob.expect("Welcome, Bob (*");
+    bob.say("/msg Alice from the restored one");
+    alice.expect("[private] Bob: from the restored one");
+    alice.say("/msg Bob welcome back");
+    bob.expect("[private] Alice: welcome back");
+    // The copy of before does not fight: it says nothing, until the person decides for it.
+    let link = scene.new_link();
+    let mut command = scene.command_in(&old, &["client", &link, "--profile", "Bob"]);
+    let mut older = Program::start(&mut command);
+    older.expect_exit(5);
+    older.expect_error("this profile is an old copy: *", "use that one; *undertone client --renew");
+    let mut command = scene.command_in(&old, &["client", &link, "--profile", "Bob", "--renew"]);
+    let mut older = Program::start(&mut command);
+    older.expect("  this profile is a copy (restored): it has new keys *");
+    older.expect("Welcome, Bob (*");
+    bob.expect_exit(5);
+    bob.expect_error("the relay ended the connection: *", "this profile was opened elsewhere; *");
+    older.say("/msg Alice from the grave");
+    alice.expect("[private] Bob: from the grave");
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// D04: a damaged row of a profile is named, and what is safe is said.
+#[test]
+fn d04_a_damaged_row_of_a_profile_is_named_and_what_is_safe_is_said() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let mut alice = scene.member("Alice");
+    alice.say("quit");
+    alice.expect_exit(0);
+    let mut whole = scene.ends(&["doctor", "--profile", "Alice"]);
+    whole.expect("good: the profile of Alice at 127.0.0.1:*");
+    whole.expect("good: store: * rows are whole");
+    whole.expect_exit(0);
+    let mut store = None;
+    let mut folders = vec![scene.home().join("profiles")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.file_name().unwrap() == "store" {
+                store = Some(path);
+            }
+        }
+    }
+    let store = store.unwrap();
+    let mut bytes = std::fs::read(&store).unwrap();
+    let at = bytes.len() / 2 + 900;
+    bytes[at] ^= 1;
+    std::fs::write(&store, bytes).unwrap();
+    let mut damaged = scene.ends(&["doctor", "--profile", "Alice"]);
+    damaged.expect("WRONG: *");
+    damaged.expect("  help: safe: undertone restore DIR --replace *");
+    damaged.expect_exit(1);
+}
