@@ -259,6 +259,7 @@ pub(super) fn consider(cx: &mut Cx<'_>, room: &mut Room) {
         return release(cx, room);
     }
     drop_settled(room);
+    refuse_surplus(cx, room);
     let now = cx.now.mono_ms;
     let due = |wish: &&Wish| wish.due <= now;
     // An answer comes within a round trip, or the link ends.
@@ -270,6 +271,22 @@ pub(super) fn consider(cx: &mut Cx<'_>, room: &mut Room) {
         cx.wake_at(at);
     }
     release(cx, room);
+}
+
+/// Others have filled the room meanwhile: no commit can add anybody.
+fn refuse_surplus(cx: &mut Cx<'_>, room: &mut Room) {
+    let Some(roster) = room.row.roster.as_ref() else { return };
+    if roster.members.len() < MAX_MEMBERS {
+        return;
+    }
+    let surplus = |wish: &Wish| wish.what == What::Add && roster.line(&wish.who).is_none();
+    let (gone, kept) = std::mem::take(&mut room.wishes).into_iter().partition(surplus);
+    room.wishes = kept;
+    for wish in Vec::<Wish>::from_iter(gone) {
+        let person = room.person(cx, &wish.who);
+        let who = person.map_or_else(|| wish.who.to_string(), |p| p.name.as_str().to_owned());
+        fail(cx, &wish, CommandError::RoomFull { room: room.called(), who });
+    }
 }
 
 /// Forgets what is so already.
