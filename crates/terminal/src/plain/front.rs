@@ -14,6 +14,8 @@ pub(super) enum Front {
     Left(String),
     /// The chat with this member was in front when it ended.
     Over(Person),
+    /// What was to be in front could not be found, and nobody may be there to see it.
+    NotFound,
 }
 
 impl Front {
@@ -30,6 +32,10 @@ impl Front {
             Self::Over(person) => Err(Report::command(
                 format!("nobody is in front: the chat with {} is over", person.name),
                 "/go lobby, or /go WHO; /chat WHO asks for a new chat",
+            )),
+            Self::NotFound => Err(Report::command(
+                "nobody is in front: what was to be there was not found",
+                "/go lobby, /go ROOM or /go WHO",
             )),
         }
     }
@@ -63,7 +69,7 @@ impl Front {
     /// Whose chat it is.
     pub(super) fn person(&self) -> Option<&Person> {
         match self {
-            Self::Lobby | Self::Room(..) | Self::Left(_) => None,
+            Self::Lobby | Self::Room(..) | Self::Left(_) | Self::NotFound => None,
             Self::Direct(person) | Self::Over(person) => Some(person),
         }
     }

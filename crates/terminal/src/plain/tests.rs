@@ -215,6 +215,54 @@ fn go_changes_the_front_and_shows_how_that_chat_stands() {
     assert!(matches!(scene.ask().1, Command::Send { to: Conversation::Lobby, .. }));
 }
 
+/// What is written for somebody never goes to whoever was in front before, however fast it comes.
+#[test]
+fn f16_a_text_waits_until_it_is_known_who_is_in_front() {
+    for interactive in [true, false] {
+        for command in ["/go Bob", "/chat Bob"] {
+            let mut scene = Scene::joined(interactive);
+            scene.view.line(command);
+            let (tag, _) = scene.ask();
+            assert_eq!(scene.view.takes_lines(), interactive, "a pipe waits with its lines");
+            scene.view.line("only you");
+            scene.view.line("/go lobby");
+            scene.view.line("all");
+            assert_eq!(scene.asks(), [], "it went to the lobby");
+            scene.is(message("Carol", Conversation::Lobby, "not the answer"));
+            assert_eq!(scene.asks(), []);
+            scene.answer(tag, EventKind::Resolved(person("Bob")));
+            let sent: Vec<_> = scene.asks().into_iter().map(|(_, command)| command).collect();
+            let to = |to, text: &str| Command::Send { to, text: text.to_owned() };
+            assert_eq!(
+                sent[1..],
+                [to(direct("Bob"), "only you"), to(Conversation::Lobby, "all")],
+                "{command}"
+            );
+            assert!(scene.view.takes_lines());
+        }
+    }
+}
+
+#[test]
+fn f16_a_text_for_somebody_who_is_not_found_goes_nowhere() {
+    for interactive in [true, false] {
+        let mut scene = Scene::joined(interactive);
+        scene.view.line("/go Bob");
+        let (tag, _) = scene.ask();
+        scene.view.line("only you");
+        let unknown = CommandError::UnknownMember("Bob".to_owned());
+        scene.answer(tag, EventKind::Failed(unknown));
+        assert_eq!(scene.asks(), [], "it went to the lobby");
+        assert!(scene.shown().contains(&"error: 1 line written for it not taken".to_owned()));
+        scene.view.line("more");
+        // A person has seen that the lobby is still in front; a program has seen nothing.
+        assert_eq!(scene.asks().len(), usize::from(interactive));
+        scene.view.line("/go lobby");
+        scene.view.line("all");
+        assert!(matches!(scene.ask().1, Command::Send { to: Conversation::Lobby, .. }));
+    }
+}
+
 #[test]
 fn f16_text_to_a_chat_that_is_over_is_an_error_and_goes_nowhere() {
     for end in [

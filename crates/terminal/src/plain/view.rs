@@ -80,6 +80,10 @@ pub(super) struct View {
     in_flight: BTreeMap<EntryId, Option<Instant>>,
     /// Lines that wait until somebody is there to read them, in a pipe.
     held: VecDeque<String>,
+    /// The command whose answer says what is in front.
+    turning: Option<u64>,
+    /// Lines behind it: a text must not go to what was in front before.
+    behind: VecDeque<String>,
     quits: bool,
     /// It was the person who wanted to leave.
     leaves: bool,
@@ -105,6 +109,8 @@ impl View {
             rooms: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             held: VecDeque::new(),
+            turning: None,
+            behind: VecDeque::new(),
             quits: false,
             leaves: false,
             over: false,
@@ -158,7 +164,7 @@ impl View {
             Stage::Registering | Stage::Entering => false,
         };
         let room = self.held.len() + self.in_flight.len() < MAX_IN_FLIGHT;
-        self.setup.interactive || (ready && room)
+        self.setup.interactive || (ready && room && self.turning.is_none())
     }
 
     /// When something is due that nothing else wakes.
@@ -210,6 +216,9 @@ impl View {
         if self.asked.len() >= MAX_REMEMBERED {
             self.asked.pop_first();
         }
+        if matches!(about, Asked::Go | Asked::Chat | Asked::RoomNew) {
+            self.turning = Some(tag);
+        }
         self.asked.insert(tag, about);
         self.asks.push_back((tag, command));
     }
@@ -227,7 +236,37 @@ impl View {
         if typed != Typed::Quit && self.has_to_wait(&typed) {
             return self.held.push_back(line.to_owned());
         }
+        if typed != Typed::Quit && self.turning.is_some() {
+            return self.wait_behind(line);
+        }
         self.typed(typed);
+    }
+
+    fn wait_behind(&mut self, line: &str) {
+        if self.behind.len() < MAX_IN_FLIGHT {
+            self.behind.push_back(line.to_owned());
+        } else {
+            let error = "not taken: what is to be in front is not known yet";
+            self.problem(Report::command(error, "wait for its answer, then write again"));
+        }
+    }
+
+    /// It is known what is in front, or that it is not what was asked for: then what was written
+    /// for it goes nowhere.
+    fn turned(&mut self, is_there: bool) {
+        self.turning = None;
+        let behind = std::mem::take(&mut self.behind);
+        if is_there {
+            return behind.iter().for_each(|line| self.line(line));
+        }
+        if !self.setup.interactive {
+            self.front = Front::NotFound;
+        }
+        if !behind.is_empty() {
+            let plural = if behind.len() == 1 { "" } else { "s" };
+            let error = format!("{} line{plural} written for it not taken", behind.len());
+            self.problem(Report::command(error, "/go to whom it is for, then write again"));
+        }
     }
 
     /// In a pipe, a text to the lobby waits until somebody is there, and what follows waits with it.
@@ -377,7 +416,11 @@ impl View {
     }
 
     fn closed(&mut self, unsent: usize) {
-        let held = self.held.iter().filter(|line| matches!(parse(line), Ok(Typed::Text(_))));
+        let held = self
+            .held
+            .iter()
+            .chain(&self.behind)
+            .filter(|line| matches!(parse(line), Ok(Typed::Text(_))));
         let held = held.count();
         let plural = |count: usize| if count == 1 { "" } else { "s" };
         if unsent > 0 {
@@ -436,6 +479,21 @@ impl View {
 
     fn event(&mut self, event: Event, wall_ms: u64, now: Instant) {
         let about = event.tag.and_then(|tag| self.asked.get(&tag).cloned());
+        let turned = match &event.kind {
+            _ if event.tag.is_none() || event.tag != self.turning => None,
+            EventKind::Resolved(_) | EventKind::RoomFound(_) | EventKind::RoomEntered { .. } => {
+                Some(true)
+            }
+            EventKind::Failed(_) => Some(false),
+            _ => None,
+        };
+        self.follow(event, about, wall_ms, now);
+        if let Some(is_there) = turned {
+            self.turned(is_there);
+        }
+    }
+
+    fn follow(&mut self, event: Event, about: Option<Asked>, wall_ms: u64, now: Instant) {
         match event.kind {
             EventKind::Registered { me, others, .. } => self.registered(me, others),
             EventKind::RegistrationRefused(code) => self.registration_refused(code),
