@@ -98,8 +98,3 @@ fn a_token_that_is_not_checked_is_seen() {
 fn a_header_that_is_not_written_is_seen() {
     is_seen(Planted::HeaderIsNotWritten, 20);
 }
-
-#[test]
-fn a_write_set_of_which_half_is_there_is_seen() {
-    is_seen(Planted::WriteSetIsTorn, 60);
-}

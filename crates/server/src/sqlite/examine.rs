@@ -64,6 +64,9 @@ pub(crate) fn examine(path: &Path, max_named: usize) -> Result<Examined, String>
     let damaged = Damaged { max_named, ..Damaged::default() };
     let mut examined = Examined { bytes, older, damaged, ..Examined::default() };
     examined.structure = structure(&connection, max_named).map_err(words)?;
+    if is_cut(&connection, path, bytes).map_err(words)? {
+        examined.structure.push("the file is shorter than it says".to_owned());
+    }
     if !older {
         let read =
             examined.life(&connection, path).and_then(|()| examined.values(&connection, found));
@@ -76,6 +79,16 @@ pub(crate) fn examine(path: &Path, max_named: usize) -> Result<Examined, String>
 
 fn words(error: rusqlite::Error) -> String {
     error.to_string()
+}
+
+/// Whether the end of the file is gone. While there is a log, the file may be behind it.
+fn is_cut(connection: &Connection, path: &Path, bytes: u64) -> rusqlite::Result<bool> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let has_log = Path::new(&log).metadata().is_ok_and(|log| log.len() > 0);
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
+    let says = number("page_count")?.saturating_mul(number("page_size")?);
+    Ok(!has_log && says > bytes)
 }
 
 fn structure(connection: &Connection, max: usize) -> rusqlite::Result<Vec<String>> {

@@ -148,7 +148,7 @@ fn a_profile_that_is_damaged_or_newer_is_named_and_left_alone() {
     refused("the store * was written by a newer version (form 99, known is 1)", "update this *");
     std::fs::write(&store, &good).unwrap();
     overwrite(&store, 0, b"no database");
-    refused("the store * is damaged: *", "restore the profile's folder from a backup*");
+    refused("the store * is damaged: *", "undertone doctor --profile WHO says what is safe; *");
     std::fs::write(&store, &good).unwrap();
     let key = std::fs::read(file("profile.key")).unwrap();
     std::fs::remove_file(file("profile.key")).unwrap();
