@@ -1,7 +1,7 @@
 //! What one wrote, until its readers have it: it outlives restarts and the sessions it was said in.
 
-use crate::api::{Conversation, NotSent, Sent, SentState};
-use crate::content::{Head, Kind};
+use crate::api::{Conversation, EventKind, Message, NotSent, Person, Sent, SentState};
+use crate::content::{Content, Head, Kind};
 use crate::core::{Cx, conversation_name};
 use crate::session::Draft;
 use minicbor::{Decode, Encode};
@@ -149,9 +149,13 @@ impl Outbox {
         self.waiting().filter(|draft| draft.kind == Kind::Text as u16).count()
     }
 
-    /// It is in the log.
-    pub(crate) fn settled(&mut self, cx: &mut Cx<'_>, id: &EntryId, head: Head) {
-        self.fate(cx, id, Fate::AtRelay(head));
+    /// It is in the log: of a text its author is told.
+    pub(crate) fn settled(&mut self, cx: &mut Cx<'_>, draft: &Draft, head: Head) {
+        self.fate(cx, &draft.id, Fate::AtRelay(head));
+        if draft.kind == Kind::Text as u16 {
+            let (conversation, message) = (self.conversation, draft.id);
+            cx.news(EventKind::AtRelay { conversation, message });
+        }
     }
 
     /// It was delivered by other means.
@@ -374,8 +378,30 @@ impl Shown {
         Some(shown)
     }
 
+    /// Shows what another has said, and keeps it, unless it was shown before.
+    pub(crate) fn said(&mut self, cx: &mut Cx<'_>, from: Person, content: &Content, text: String) {
+        let message = Message {
+            conversation: self.conversation,
+            id: content.id,
+            from,
+            own: false,
+            time: content.time,
+            text,
+            known_kind: Kind::of(content.kind).is_some(),
+        };
+        self.show(cx, message);
+    }
+
+    /// The same, of a text that came in another way.
+    pub(crate) fn show(&mut self, cx: &mut Cx<'_>, message: Message) {
+        if self.is_new(cx, message.from.client_id, message.id) {
+            cx.record(&message);
+            cx.news(EventKind::Message(message));
+        }
+    }
+
     /// Notes a text of an author. False: it was shown before.
-    pub(crate) fn is_new(&mut self, cx: &mut Cx<'_>, author: ClientId, id: EntryId) -> bool {
+    fn is_new(&mut self, cx: &mut Cx<'_>, author: ClientId, id: EntryId) -> bool {
         if !self.known.insert((author, id)) {
             return false;
         }

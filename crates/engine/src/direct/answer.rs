@@ -208,9 +208,7 @@ pub(super) fn invited(
     chat.row.inbox = Some(request.inbox.clone());
     (chat.row.state, chat.session) = (State::Invited, session);
     let who = chat.person(cx);
-    if let Some(first) = &request.text
-        && chat.shown.is_new(cx, note.from, first.id)
-    {
+    if let Some(first) = &request.text {
         let message = Message {
             conversation: chat.conversation(),
             id: first.id,
@@ -220,8 +218,7 @@ pub(super) fn invited(
             text: first.text.as_str().to_owned(),
             known_kind: true,
         };
-        cx.record(&message);
-        cx.news(EventKind::Message(message));
+        chat.shown.show(cx, message);
     }
     if crossing || agreed {
         accept(cx, chat);

@@ -144,13 +144,9 @@ fn place(chat: &Chat) -> String {
 }
 
 fn settled(cx: &mut Cx<'_>, chat: &mut Chat, draft: &Draft, head: Head) {
-    chat.outbox.settled(cx, &draft.id, head);
+    chat.outbox.settled(cx, draft, head);
     if draft.kind == Kind::Terminate as u16 {
-        return close(cx, chat, Ended::ByMe);
-    }
-    if draft.kind == Kind::Text as u16 {
-        let (conversation, message) = (chat.conversation(), draft.id);
-        cx.news(EventKind::AtRelay { conversation, message });
+        close(cx, chat, Ended::ByMe);
     }
 }
 
@@ -173,7 +169,7 @@ fn said(cx: &mut Cx<'_>, chat: &mut Chat, by: &LeafIdentity, content: &Content) 
     let messages = chat.outbox.covered(cx, &content.head);
     tell_delivered(cx, chat, messages);
     if matches!(kind, Some(Kind::Text) | None) {
-        text(cx, chat, by.client_id, content);
+        text(cx, chat, content);
     }
 }
 
@@ -199,26 +195,13 @@ pub(super) fn tell_delivered(cx: &mut Cx<'_>, chat: &Chat, messages: Vec<EntryId
     }
 }
 
-fn text(cx: &mut Cx<'_>, chat: &mut Chat, by: ClientId, content: &Content) {
-    let known_kind = Kind::of(content.kind).is_some();
+fn text(cx: &mut Cx<'_>, chat: &mut Chat, content: &Content) {
     let Some(text) = content.text() else {
         let place = place(chat);
         return cx.trouble(Trouble::Unreadable { place, cause: "text" });
     };
     let at = *chat.receipt_at.get_or_insert(cx.now.after(RECEIPT_MS));
     cx.wake_at(at);
-    if !chat.shown.is_new(cx, by, content.id) {
-        return;
-    }
-    let message = Message {
-        conversation: chat.conversation(),
-        id: content.id,
-        from: chat.person(cx),
-        own: false,
-        time: content.time,
-        text,
-        known_kind,
-    };
-    cx.record(&message);
-    cx.news(EventKind::Message(message));
+    let from = chat.person(cx);
+    chat.shown.said(cx, from, content, text);
 }

@@ -3,7 +3,7 @@
 use super::door::{KNOCK_TTL_S, Knock};
 use super::judge::{judge, leaves};
 use super::{Lobby, LobbyAsk, PLACE};
-use crate::api::{Conversation, EventKind, Message, NotSent, Trouble};
+use crate::api::{Conversation, EventKind, NotSent, Trouble};
 use crate::content::{Content, Kind};
 use crate::core::{Ask, Cx};
 use crate::identity::LeafIdentity;
@@ -239,9 +239,7 @@ impl Lobby {
                 self.committed(cx, &by, &added, &removed, back);
             }
             Happened::Settled(draft, head) if draft.kind == Kind::Text as u16 => {
-                self.outbox.settled(cx, &draft.id, head);
-                let conversation = Conversation::Lobby;
-                cx.news(EventKind::AtRelay { conversation, message: draft.id });
+                self.outbox.settled(cx, &draft, head);
             }
             Happened::Settled(..) => {}
             Happened::Refused(draft, code) => {
@@ -369,26 +367,13 @@ impl Lobby {
         if !cx.meet(by.client_id, &by.name, &by.account) {
             return;
         }
-        let kind = Kind::of(content.kind);
-        if !matches!(kind, Some(Kind::Text) | None) {
+        if !matches!(Kind::of(content.kind), Some(Kind::Text) | None) {
             return;
         }
         let Some(text) = content.text() else {
             return cx.trouble(Trouble::Unreadable { place: PLACE.to_owned(), cause: "text" });
         };
-        if !self.shown.is_new(cx, by.client_id, content.id) {
-            return;
-        }
-        let message = Message {
-            conversation: Conversation::Lobby,
-            id: content.id,
-            from: cx.person(&by.client_id, &by.name),
-            own: false,
-            time: content.time,
-            text,
-            known_kind: kind.is_some(),
-        };
-        cx.record(&message);
-        cx.news(EventKind::Message(message));
+        let from = cx.person(&by.client_id, &by.name);
+        self.shown.said(cx, from, content, text);
     }
 }

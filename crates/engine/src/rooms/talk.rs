@@ -1,7 +1,7 @@
 //! What is said in a room, and what its commits mean to a person.
 
 use super::{Room, State, judge, mend, wishes};
-use crate::api::{Conversation, EventKind, Message, NotSent, RoomChange, RoomOver, Trouble};
+use crate::api::{Conversation, EventKind, NotSent, RoomChange, RoomOver, Trouble};
 use crate::content::{Content, Head, Kind};
 use crate::core::Cx;
 use crate::identity::LeafIdentity;
@@ -89,13 +89,9 @@ fn at_head(cx: &mut Cx<'_>, room: &mut Room) {
 }
 
 fn settled(cx: &mut Cx<'_>, room: &mut Room, draft: &Draft, head: Head) {
-    room.outbox.settled(cx, &draft.id, head);
+    room.outbox.settled(cx, draft, head);
     if draft.kind == Kind::Leave as u16 {
-        return close(cx, room, RoomOver::Left);
-    }
-    if draft.kind == Kind::Text as u16 {
-        let (conversation, message) = (room.conversation(), draft.id);
-        cx.news(EventKind::AtRelay { conversation, message });
+        close(cx, room, RoomOver::Left);
     }
 }
 
@@ -129,27 +125,14 @@ fn tell_delivered(cx: &mut Cx<'_>, room: &mut Room) {
 }
 
 fn text(cx: &mut Cx<'_>, room: &mut Room, by: &LeafIdentity, content: &Content) {
-    let known_kind = Kind::of(content.kind).is_some();
     let Some(text) = content.text() else {
         return cx.trouble(Trouble::Unreadable { place: place(room), cause: "text" });
     };
     let others = (room.heads.len() as u64).max(1);
     let at = *room.receipt_at.get_or_insert(cx.now.after(RECEIPT_MS * others));
     cx.wake_at(at);
-    if !room.shown.is_new(cx, by.client_id, content.id) {
-        return;
-    }
-    let message = Message {
-        conversation: room.conversation(),
-        id: content.id,
-        from: cx.person(&by.client_id, &by.name),
-        own: false,
-        time: content.time,
-        text,
-        known_kind,
-    };
-    cx.record(&message);
-    cx.news(EventKind::Message(message));
+    let from = cx.person(&by.client_id, &by.name);
+    room.shown.said(cx, from, content, text);
 }
 
 /// A commit was merged: the roster may be another, leaves came and went.

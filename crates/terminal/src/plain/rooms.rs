@@ -1,6 +1,7 @@
 //! What a person sees of rooms.
 
 use super::front::Front;
+use super::view::plural;
 use super::view::{MAX_REMEMBERED, View};
 use undertone_engine::api::{Person, Room, RoomChange, RoomId, RoomMember, RoomOver};
 
@@ -96,7 +97,7 @@ impl View {
         self.say(format!("Rooms: {}", rooms.len()));
         for room in rooms {
             let start: String = room.id.to_string().chars().take(8).collect();
-            let plural = if room.members == 1 { "" } else { "s" };
+            let plural = plural(room.members);
             let own = match (room.invited, room.owner) {
                 (true, _) => ", you are asked into it",
                 (false, true) => ", you are an owner",
@@ -109,7 +110,7 @@ impl View {
 
     pub(super) fn room_to_front(&mut self, room: &Room) {
         self.note(room);
-        let plural = if room.members == 1 { "" } else { "s" };
+        let plural = plural(room.members);
         self.say(format!("Now talking to {} ({} member{plural})", room.name, room.members));
         self.front = Front::Room(room.id, room.name.clone());
     }

@@ -263,8 +263,8 @@ impl View {
             self.front = Front::NotFound;
         }
         if !behind.is_empty() {
-            let plural = if behind.len() == 1 { "" } else { "s" };
-            let error = format!("{} line{plural} written for it not taken", behind.len());
+            let error =
+                format!("{} line{} written for it not taken", behind.len(), plural(behind.len()));
             self.problem(Report::command(error, "/go to whom it is for, then write again"));
         }
     }
@@ -422,7 +422,6 @@ impl View {
             .chain(&self.behind)
             .filter(|line| matches!(parse(line), Ok(Typed::Text(_))));
         let held = held.count();
-        let plural = |count: usize| if count == 1 { "" } else { "s" };
         if unsent > 0 {
             let plural = plural(unsent);
             self.say(format!("{unsent} message{plural} queued; they leave when you start again"));
@@ -820,6 +819,11 @@ impl View {
 }
 
 fn welcome(me: &Person, others: u32) -> String {
-    let plural = if others == 1 { "other" } else { "others" };
-    format!("Welcome, {} ({}). {others} {plural} online.", me.name, short_id(me))
+    let end = plural(others);
+    format!("Welcome, {} ({}). {others} other{end} online.", me.name, short_id(me))
+}
+
+/// The end of a counted word.
+pub(super) fn plural<N: PartialEq + From<u8>>(count: N) -> &'static str {
+    if count == N::from(1) { "" } else { "s" }
 }
