@@ -210,7 +210,7 @@ impl<'a> Head<'a> {
         if method != "GET" && method != "HEAD" {
             return Err(&Refusal::METHOD);
         }
-        if !target.starts_with('/') || head.has_body() {
+        if !is_path(target) || head.has_body() {
             return Err(&Refusal::MALFORMED);
         }
         head.host = head.only("host")?.ok_or(&Refusal::MALFORMED)?;
@@ -266,6 +266,12 @@ impl<'a> Head<'a> {
     fn closes(&self) -> bool {
         self.has_token("connection", "close")
     }
+}
+
+/// A target is visible ASCII (RFC 9112 §3.2.1, RFC 3986 §2): the parser lets UTF-8 through, and a
+/// redirect says the target again in a field of its own.
+fn is_path(target: &str) -> bool {
+    target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// An answer after which the connection ends.

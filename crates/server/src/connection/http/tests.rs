@@ -126,6 +126,17 @@ fn plain_from_elsewhere_is_sent_to_https_or_gets_nothing() {
     assert!(matches!(outcome, Outcome::Silence));
 }
 
+/// The parser lets UTF-8 through, and with it controls above ASCII, into `Location`.
+#[test]
+fn a_target_that_is_not_visible_ascii_is_not_repeated_in_a_redirect() {
+    for target in ["/\u{85}", "/\u{9b}31m", "/ä"] {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: evil.test\r\n\r\n");
+        let (status, answer, _) = ask(&site(), &from_elsewhere(false), &request);
+        assert_eq!(status, 400, "{target:?}");
+        assert!(answer.is_ascii());
+    }
+}
+
 #[test]
 fn the_page_is_served_and_nothing_else() {
     let get = |target: &str| format!("GET {target} HTTP/1.1\r\n{HERE}\r\n");
