@@ -25,6 +25,7 @@ const RELAY_KEY: LinkKey = LinkKey([0xee; 32]);
 const HANDSHAKE: [u8; 32] = [0xab; 32];
 const PLACES: u8 = 4;
 const PEOPLE: u8 = 4;
+const LOGS: u8 = 4;
 
 /// Steps of one input: each costs some microseconds, a registration a hundred.
 const MAX_STEPS: usize = 400;
@@ -186,6 +187,13 @@ impl World {
         }
         assert!(self.drains.is_empty() && self.waiting.is_empty(), "it does not come to rest");
         for (conn, connection) in &self.connections {
+            let pauses = |(seq, log): (&u32, &Option<LogId>)| {
+                log.is_some_and(|log| connection.subscribing.get(&log) != Some(seq))
+            };
+            assert!(connection.asked.iter().all(pauses), "{conn:?}: {:?}", connection.asked);
+        }
+        self.leave();
+        for (conn, connection) in &self.connections {
             assert!(connection.asked.is_empty(), "{conn:?}: {:?}", connection.asked);
         }
         for _ in 0..MAX_TICKS {
@@ -198,6 +206,21 @@ impl World {
             }
         }
         panic!("it wants to be woken for ever");
+    }
+
+    /// Everybody stops reading: an append behind a pause of its author's own stream, which has its
+    /// answer in its place there, has it now.
+    fn leave(&mut self) {
+        let conns: Vec<_> = self.connections.keys().copied().collect();
+        for conn in conns {
+            for number in 0..LOGS {
+                self.input(Input::Frame {
+                    conn,
+                    request: Request::Unsubscribe { log: log(number) },
+                });
+            }
+        }
+        self.answer(usize::MAX);
     }
 
     fn input(&mut self, input: Input) {
@@ -315,7 +338,7 @@ impl World {
     }
 
     fn request(&mut self, place: usize, what: u8, choices: &mut Choices<'_>) {
-        let log = log(choices.below(4));
+        let log = log(choices.below(LOGS));
         let token = token(choices.below(5));
         match what {
             2 => self.any(place, choices.piece()),

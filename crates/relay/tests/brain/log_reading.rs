@@ -201,6 +201,22 @@ fn a_catch_up_stops_at_the_commit_too() {
 }
 
 #[test]
+fn an_append_behind_a_pause_of_its_authors_stream_is_answered_when_the_stream_goes_on_or_ends() {
+    for goes_on in [true, false] {
+        let (mut world, writer, reader) = live_reader();
+        world.append(writer, commit(1, 0));
+        world.push(reader, text(1, 1, "a"));
+        assert_eq!(story(&world.heard(reader)), "E1");
+        if goes_on {
+            world.advance(reader, log(1), 1);
+        } else {
+            world.frame(reader, Request::Unsubscribe { log: log(1) });
+        }
+        assert_eq!(story(&world.heard(reader)), "A2");
+    }
+}
+
+#[test]
 fn a_reader_paused_at_the_last_entry_is_told_the_head() {
     let (mut world, writer, crowd) = readers(1);
     world.append(writer, commit(1, 0));
