@@ -604,6 +604,17 @@ pub enum Trouble {
         /// What is full.
         code: Code,
     },
+    /// The relay took something and has it no more, although its store is the same: it lies, or
+    /// loses what it stores.
+    #[error(
+        "the relay does not have what it took for {place} ({cause}); it is tried again, with pauses"
+    )]
+    Vanished {
+        /// Where, in words.
+        place: String,
+        /// A short code that `docs/protocol.md` lists.
+        cause: &'static str,
+    },
     /// An inbox entry is forged, damaged, or for other keys.
     #[error("a sealed note cannot be opened ({0})")]
     BadNote(&'static str),

@@ -14,6 +14,7 @@ pub(crate) use talk::{check_text, record_own};
 use crate::api::{
     Chat as ChatLine, ChatState, CommandError, Conversation, NotSent, Person, Sent, Who,
 };
+use crate::backoff::Backoff;
 use crate::content::Kind;
 use crate::core::Cx;
 use crate::notes::ChatRequest;
@@ -122,6 +123,8 @@ struct Chat {
     receipt_at: Option<u64>,
     /// The session is gone and another is wanted.
     mending: Option<Mending>,
+    /// How often it was lost lately.
+    tries: Backoff,
     /// When a session was last made because the other offered an older one.
     caught_up: Option<u64>,
 }
@@ -152,6 +155,7 @@ impl Chat {
             request: None,
             receipt_at: None,
             mending: None,
+            tries: Backoff::default(),
             caught_up: None,
         }
     }

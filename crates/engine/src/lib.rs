@@ -4,6 +4,7 @@
 //! gives inputs, the time and fresh randomness to [`Engine::handle`] and gets a [`Step`] back.
 
 pub mod api;
+mod backoff;
 mod content;
 mod core;
 mod direct;

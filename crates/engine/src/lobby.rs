@@ -8,6 +8,7 @@ mod judge;
 mod missing;
 
 use crate::api::{CommandError, Conversation, EventKind, NotSent, Sent, Trouble};
+use crate::backoff::Backoff;
 use crate::content::Kind;
 use crate::core::{Ask, Core, Cx};
 use crate::notes::Ticket;
@@ -81,6 +82,8 @@ pub(crate) struct Lobby {
     board: Board,
     /// The board is read anew then, by running time.
     board_again_at: Option<u64>,
+    /// It is made then: there was none.
+    board_absent: bool,
     door: Door,
     session: Option<Session>,
     outbox: Outbox,
@@ -93,12 +96,24 @@ pub(crate) struct Lobby {
     waiting: Vec<Waiting>,
     plan: Option<Plan>,
     pace: hall::Pace,
+    tries: Tries,
+    /// The next session is opened then, by running time, in place of the one with this number.
+    reopen: Option<(u64, u64)>,
     /// The person was told that one is in.
     entered: bool,
     /// The person was told that one waits.
     told_waiting: bool,
     /// A session was loaded from the profile: what is said in it was not missed.
     resumed: bool,
+}
+
+/// How often the relay did not have lately, or did not take, what it should.
+#[derive(Debug, Default)]
+struct Tries {
+    board: Backoff,
+    announcing: Backoff,
+    door: Backoff,
+    session: Backoff,
 }
 
 impl Lobby {
@@ -126,6 +141,7 @@ impl Lobby {
             row,
             board: Board::default(),
             board_again_at: None,
+            board_absent: false,
             door,
             session,
             outbox,
@@ -136,6 +152,8 @@ impl Lobby {
             waiting: Vec::new(),
             plan: None,
             pace: hall::Pace::default(),
+            tries: Tries::default(),
+            reopen: None,
             entered: false,
             told_waiting: false,
             resumed,
@@ -195,7 +213,7 @@ impl Lobby {
 
     pub(crate) fn unlink(&mut self, cx: &mut Cx<'_>) {
         self.board = Board::default();
-        self.board_again_at = None;
+        (self.board_again_at, self.board_absent) = (None, false);
         self.door.unlink();
         self.knocking = None;
         self.waiting.clear();
@@ -212,6 +230,9 @@ impl Lobby {
     /// Registered on a new link.
     pub(crate) fn resume(&mut self, cx: &mut Cx<'_>) {
         self.forget_knock(cx);
+        if self.tries.session.is_of_another_life(cx) {
+            self.reopen = None;
+        }
         self.subscribe_board(cx);
     }
 
@@ -318,11 +339,13 @@ impl Lobby {
 
     pub(crate) fn on_refused(&mut self, cx: &mut Cx<'_>, ask: LobbyAsk, code: Code, detail: u64) {
         match (ask, code) {
-            (LobbyAsk::BoardSubscribe, Code::Absent) => self.create_board(cx),
+            (LobbyAsk::BoardSubscribe, code) => self.on_board_refused(cx, code),
             (LobbyAsk::BoardCreate, Code::Exists) => self.subscribe_board(cx),
+            (LobbyAsk::BoardCreate, code) => self.on_board_refused(cx, code),
             (LobbyAsk::BoardAppend, code) => self.on_announce_refused(cx, code, detail),
             (LobbyAsk::DoorSubscribe, code) => self.on_door_refused(cx, code),
             (LobbyAsk::DoorCreate, Code::Exists) => self.on_door_created(cx),
+            (LobbyAsk::DoorCreate, code) => self.on_door_refused(cx, code),
             (LobbyAsk::Knock(id), code) => self.on_knock_refused(cx, &id, code, detail),
             (LobbyAsk::JoinSubscribe(welcome), code) if self.joins_by(&welcome) => {
                 self.on_join_refused(cx, code);
@@ -340,6 +363,7 @@ impl Lobby {
                     opening.delete(cx);
                 }
                 cx.trouble(Trouble::Unreadable { place: PLACE.to_owned(), cause: "refused" });
+                self.reopen(cx);
             }
             _ => {}
         }
@@ -387,15 +411,18 @@ impl Lobby {
 
     fn read_again(&mut self, cx: &mut Cx<'_>) {
         match self.board_again_at {
+            Some(at) if at <= cx.now.mono_ms && self.board_absent => self.create_board(cx),
             Some(at) if at <= cx.now.mono_ms => self.subscribe_board(cx),
             Some(at) => cx.wake_at(at),
             None => {}
         }
         match self.door.again_at {
+            Some(at) if at <= cx.now.mono_ms && self.door.absent => self.create_door(cx),
             Some(at) if at <= cx.now.mono_ms => self.subscribe_door(cx),
             Some(at) => cx.wake_at(at),
             None => {}
         }
+        self.reopen_due(cx);
     }
 
     pub(crate) fn tick(&mut self, cx: &mut Cx<'_>) {

@@ -15,6 +15,7 @@ pub(crate) use conduct::MAX_RISE;
 pub use name::{RoomName, RoomNameError};
 
 use crate::api::{self, Conversation, Person, Sent};
+use crate::backoff::Backoff;
 use crate::content::Head;
 use crate::core::{Ask, Cx};
 use crate::engine::rows_under;
@@ -166,6 +167,8 @@ struct Room {
     /// How many tickets in a row led nowhere yet.
     turns: u32,
     mending: Option<Mending>,
+    /// How often its session was lost to all lately.
+    tries: Backoff,
     /// Of the command by which oneself leaves.
     part_tag: Option<u64>,
     /// Members without a leaf are looked for then.
@@ -208,6 +211,7 @@ impl Room {
             entering: None,
             turns: 0,
             mending: None,
+            tries: Backoff::default(),
             part_tag: None,
             complete_at: None,
             again_at: None,

@@ -181,6 +181,8 @@ pub(crate) struct Session {
     again_at: Option<u64>,
     /// The person knows that the relay has no place.
     told_full: bool,
+    /// And that it does not let the log be read.
+    told_refused: bool,
     /// The relay stopped sending entries, and is asked again then, by running time.
     read_again_at: Option<u64>,
 }
@@ -273,6 +275,7 @@ impl Session {
             trimmed: 0,
             again_at: None,
             told_full: false,
+            told_refused: false,
             read_again_at: None,
         })
     }

@@ -129,7 +129,9 @@ impl Report {
             Trouble::BadSignature { .. } => {
                 "it was dropped; compare fingerprints (/whoami) another way before you go on"
             }
-            Trouble::Full { .. } => "nothing to do but wait; tell the operator",
+            Trouble::Full { .. } | Trouble::Vanished { .. } => {
+                "nothing to do but wait; tell the operator"
+            }
             Trouble::Misbehaved { .. } => "an owner can take them out: /remove NAME",
             Trouble::Gap { .. } => "what is missing is asked for; if it does not come, ask them",
             Trouble::SessionLost { .. } => "nothing to do: it goes on in the new session",

@@ -30,13 +30,15 @@ pub(super) struct Mending {
     /// By running time; none: as soon as one is registered.
     at: Option<u64>,
     pause: u64,
+    /// Not before then, by running time: it was lost too often.
+    not_before: u64,
 }
 
 impl Mending {
     /// Who made the session last starts at once, the other a little later.
     fn begin(cause: &'static str, slot: u8) -> Self {
         let pause = if slot == 0 { 0 } else { OTHER_FIRST_MS };
-        Self { cause, at: None, pause }
+        Self { cause, at: None, pause, not_before: 0 }
     }
 
     /// One's own state was lost.
@@ -56,8 +58,13 @@ pub(super) fn lost(cx: &mut Cx<'_>, chat: &mut Chat, cause: &'static str) {
         State::Asked => {
             chat.row.state = State::Starting;
             chat.outbox.reopen(cx);
-            if cx.core.registered {
-                fetch_card(cx, chat.row.peer);
+            match chat.tries.next(cx) {
+                None if cx.core.registered => fetch_card(cx, chat.row.peer),
+                None => {}
+                Some(at) => {
+                    let mending = Mending { at: Some(at), ..Mending::begin(cause, 0) };
+                    chat.mending = Some(mending);
+                }
             }
         }
         State::Open => {
@@ -65,7 +72,8 @@ pub(super) fn lost(cx: &mut Cx<'_>, chat: &mut Chat, cause: &'static str) {
                 return end::close(cx, chat, crate::api::Ended::ByMe);
             }
             chat.outbox.reopen(cx);
-            chat.mending = Some(Mending::begin(cause, chat.row.slot));
+            let not_before = chat.tries.next(cx).unwrap_or(0);
+            chat.mending = Some(Mending { not_before, ..Mending::begin(cause, chat.row.slot) });
             if cx.core.registered {
                 resume(cx, chat);
             }
@@ -80,7 +88,7 @@ pub(super) fn lost(cx: &mut Cx<'_>, chat: &mut Chat, cause: &'static str) {
 pub(super) fn resume(cx: &mut Cx<'_>, chat: &mut Chat) {
     let slot = chat.row.slot;
     let mending = chat.mending.get_or_insert_with(|| Mending::after_a_crash(slot));
-    let at = cx.now.after(mending.pause);
+    let at = cx.now.after(mending.pause).max(mending.not_before);
     mending.at = Some(at);
     cx.wake_at(at);
     tick(cx, chat);
@@ -120,7 +128,7 @@ pub(super) fn failed(cx: &mut Cx<'_>, chat: &mut Chat) {
     let pause = chat.mending.as_ref().map_or(AGAIN_MS, |mending| mending.pause.max(AGAIN_MS));
     let cause = chat.mending.as_ref().map_or("refused", |mending| mending.cause);
     let at = cx.now.after(pause);
-    chat.mending = Some(Mending { cause, at: Some(at), pause });
+    chat.mending = Some(Mending { cause, at: Some(at), pause, not_before: 0 });
     cx.wake_at(at);
     chat.store(cx);
 }
@@ -164,9 +172,9 @@ impl Chats {
     pub(crate) fn on_arrival(&mut self, cx: &mut Cx<'_>, id: &ClientId) {
         let Some(chat) = self.chats.get_mut(id).filter(|chat| chat.wants_session()) else { return };
         if let Some(mending) = &mut chat.mending {
-            mending.at = Some(cx.now.after(SETTLE_MS));
-            mending.pause = AGAIN_MS;
-            cx.wake_at(cx.now.after(SETTLE_MS));
+            let at = cx.now.after(SETTLE_MS).max(mending.not_before);
+            (mending.at, mending.pause) = (Some(at), AGAIN_MS);
+            cx.wake_at(at);
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Board {
     /// The epoch the next entry belongs to.
     epoch: u64,
     next_number: u64,
+    /// How often the relay has said since which number comes next.
+    corrected: u8,
     /// The newest entry, if it can be read.
     pub(super) newest: Option<Record>,
 }
@@ -81,11 +83,14 @@ impl Record {
 }
 
 const AAD: &[u8] = b"undertone board v1";
+/// The number that the relay names, and once more.
+const MAX_CORRECTED: u8 = 2;
 
 impl Lobby {
     pub(super) fn subscribe_board(&mut self, cx: &mut Cx<'_>) {
         let (log, token) = (self.keys.board_log, self.keys.board_token.clone());
-        (self.board, self.board_again_at) = (Board::default(), None);
+        (self.board_again_at, self.board_absent) = (None, false);
+        self.board = Board::default();
         lobby_ask(cx, LobbyAsk::BoardSubscribe, |seq| Request::Subscribe {
             seq,
             log,
@@ -94,7 +99,22 @@ impl Lobby {
         });
     }
 
+    /// It is made where there is none, and else asked for again; with pauses, where that came to
+    /// nothing before.
+    pub(super) fn on_board_refused(&mut self, cx: &mut Cx<'_>, code: Code) {
+        self.board_absent = code == Code::Absent;
+        match self.tries.board.next(cx) {
+            None if self.board_absent => self.create_board(cx),
+            None => self.subscribe_board(cx),
+            Some(at) => {
+                self.board_again_at = Some(at);
+                self.tries.board.tell(cx, super::PLACE, code);
+            }
+        }
+    }
+
     pub(super) fn create_board(&mut self, cx: &mut Cx<'_>) {
+        (self.board_again_at, self.board_absent) = (None, false);
         let (log, token) = (self.keys.board_log, self.keys.board_token.hash());
         // Kept as long as the relay keeps anything: the newest session must always be found.
         let terms = LogTerms { epoch: 0, token, slots: 0, per_writer: 0, ttl: u32::MAX };
@@ -137,7 +157,7 @@ impl Lobby {
             if self.row.known > 0 {
                 cx.core.went_back();
             }
-            return self.open_next(cx);
+            return self.reopen(cx);
         };
         self.row.known = newest.number;
         match &mut self.session {
@@ -153,7 +173,33 @@ impl Lobby {
                 self.knock(cx, newest.number);
             }
             None if self.knocking.as_ref().is_some_and(|k| k.number == newest.number) => {}
+            None if self.reopen.is_some_and(|(_, lost)| lost >= newest.number) => {
+                self.reopen_due(cx);
+            }
             None => self.knock(cx, newest.number),
+        }
+    }
+
+    /// There is no session, or the relay does not have its log: the next is opened, with pauses where
+    /// the last one came to nothing, too.
+    pub(super) fn reopen(&mut self, cx: &mut Cx<'_>) {
+        if self.reopen.is_some() {
+            return self.reopen_due(cx);
+        }
+        match self.tries.session.next(cx) {
+            None => self.open_next(cx),
+            Some(at) => self.reopen = Some((at, self.row.known)),
+        }
+    }
+
+    /// Opens the next session where that was put off until now.
+    pub(super) fn reopen_due(&mut self, cx: &mut Cx<'_>) {
+        let Some((at, _)) = self.reopen else { return };
+        if at > cx.now.mono_ms {
+            return cx.wake_at(at);
+        }
+        if self.board.at_head && self.opening.is_none() {
+            self.open_next(cx);
         }
     }
 
@@ -163,6 +209,7 @@ impl Lobby {
             self.abandon(cx);
         }
         self.forget_knock(cx);
+        self.reopen = None;
         let on_board = self.board.newest.as_ref().map_or(0, |record| record.number);
         let number = self.row.known.max(on_board).saturating_add(1);
         match self.make_session(cx, number) {
@@ -233,11 +280,20 @@ impl Lobby {
 
     /// Somebody else was first, or the number was wrong.
     pub(super) fn on_announce_refused(&mut self, cx: &mut Cx<'_>, code: Code, detail: u64) {
-        if code == Code::OutOfOrder && self.opening.is_some() {
-            self.board.next_number = detail;
-            return self.announce(cx);
+        let corrects = self.opening.is_some() && self.board.corrected < MAX_CORRECTED;
+        self.board.corrected = self.board.corrected.saturating_add(1);
+        match code {
+            Code::OutOfOrder if corrects => {
+                self.board.next_number = detail;
+                self.announce(cx);
+            }
+            _ => {
+                self.give_up_opening(cx);
+                match self.tries.announcing.next(cx) {
+                    None => self.subscribe_board(cx),
+                    Some(at) => self.board_again_at = Some(at),
+                }
+            }
         }
-        self.give_up_opening(cx);
-        self.subscribe_board(cx);
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Door {
     pub(super) at_head: bool,
     /// It is read anew then, by running time.
     pub(super) again_at: Option<u64>,
+    /// It is made then: there was none.
+    pub(super) absent: bool,
     pub(super) next_number: u64,
     answered: Answered,
 }
@@ -105,7 +107,8 @@ impl Door {
     }
 
     pub(super) fn unlink(&mut self) {
-        (self.subscribed, self.at_head, self.again_at) = (false, false, None);
+        (self.subscribed, self.at_head) = (false, false);
+        (self.again_at, self.absent) = (None, false);
     }
 
     /// The relay sends no more of it; it is read anew then.
@@ -214,10 +217,11 @@ impl Knock {
 
 impl Lobby {
     pub(super) fn subscribe_door(&mut self, cx: &mut Cx<'_>) {
-        if self.door.subscribed {
+        let later = self.door.again_at.is_some_and(|at| at > cx.now.mono_ms);
+        if self.door.subscribed || later {
             return;
         }
-        (self.door.subscribed, self.door.again_at) = (true, None);
+        (self.door.subscribed, self.door.again_at, self.door.absent) = (true, None, false);
         let (log, token) = (self.keys.door_log, self.keys.door_token.clone());
         let read = self.door.cursor.filter(|cursor| cursor.hash != Hash([0; 32]));
         let from = read.map_or(Start::Oldest, Start::After);
@@ -225,6 +229,7 @@ impl Lobby {
     }
 
     pub(super) fn create_door(&mut self, cx: &mut Cx<'_>) {
+        (self.door.again_at, self.door.absent) = (None, false);
         let (log, token) = (self.keys.door_log, self.keys.door_token.hash());
         let terms =
             LogTerms { epoch: 0, token, slots: 0, per_writer: KNOCKS_A_DEVICE, ttl: KNOCK_TTL_S };
@@ -233,14 +238,21 @@ impl Lobby {
 
     pub(super) fn on_door_refused(&mut self, cx: &mut Cx<'_>, code: Code) {
         self.door.subscribed = false;
-        match code {
-            Code::Absent => self.create_door(cx),
-            // Knocks that are gone were answered, or are made again by who still waits.
-            Code::Expired | Code::WentBack => {
-                self.door.cursor = None;
-                self.subscribe_door(cx);
+        // Knocks that are gone were answered, or are made again by who still waits.
+        if matches!(code, Code::Expired | Code::WentBack) {
+            self.door.cursor = None;
+        }
+        if self.door.again_at.is_some() {
+            return;
+        }
+        self.door.absent = code == Code::Absent;
+        match self.tries.door.next(cx) {
+            None if self.door.absent => self.create_door(cx),
+            None => self.subscribe_door(cx),
+            Some(at) => {
+                self.door.again_at = Some(at);
+                self.tries.door.tell(cx, super::PLACE, code);
             }
-            _ => {}
         }
     }
 

@@ -22,6 +22,8 @@ const KNOCK_AGAIN_MS: u64 = 10_000;
 const KNOCKS_A_PACKAGE: u8 = 3;
 /// A person is told that one waits after this long.
 const TELL_WAITING_MS: u64 = 1_500;
+/// A number that conflicts, one below, the one that the relay names then, and once more.
+const MAX_CORRECTED: u8 = 4;
 /// Tickets kept: members may race to let one in.
 const MAX_TICKETS: usize = 8;
 
@@ -33,6 +35,8 @@ pub(super) struct Knocking {
     /// How often one has knocked with this key package.
     times: u8,
     sealed: Vec<u8>,
+    /// How often the relay has said which number comes next.
+    corrected: u8,
     tickets: VecDeque<Ticket>,
     joining: Option<Joining>,
     again_at: u64,
@@ -52,6 +56,12 @@ impl Knocking {
         self.joining.as_ref().is_some_and(|joining| joining.entering.reads(log))
     }
 
+    /// Whether this knock is sent again under another number, once more.
+    fn corrects(&mut self) -> bool {
+        self.corrected = self.corrected.saturating_add(1);
+        self.corrected <= MAX_CORRECTED
+    }
+
     pub(super) fn saw(&mut self, other: undertone_wire::ids::ClientId) {
         /// As many as a door holds.
         const MAX_OTHERS: usize = 1_024;
@@ -64,6 +74,7 @@ impl Knocking {
 impl Lobby {
     /// Asks to be let into this session.
     pub(super) fn knock(&mut self, cx: &mut Cx<'_>, number: u64) {
+        self.reopen = None;
         let before = self.knocking.take().filter(|knocking| knocking.number == number);
         let again = before.as_ref().map(|before| before.times).filter(|n| *n < KNOCKS_A_PACKAGE);
         let Some(package) = self.key_package(cx, again.is_some()) else { return };
@@ -88,6 +99,7 @@ impl Lobby {
             id,
             times,
             sealed,
+            corrected: 0,
             tickets,
             joining,
             again_at,
@@ -145,11 +157,12 @@ impl Lobby {
         code: Code,
         detail: u64,
     ) {
-        if self.knocking.as_ref().is_none_or(|knocking| knocking.id != *id) {
-            return;
-        }
+        let knocking = self.knocking.as_mut().filter(|knocking| knocking.id == *id);
+        let Some(knocking) = knocking else { return };
         match code {
-            Code::Absent => self.create_door(cx),
+            Code::Absent => self.on_door_refused(cx, code),
+            // Whatever it is, the next knock may find it otherwise.
+            _ if !knocking.corrects() => {}
             Code::OutOfOrder => {
                 if detail < self.door.next_number {
                     cx.core.went_back();
@@ -162,7 +175,6 @@ impl Lobby {
             Code::Conflict => {
                 self.send_knock_as(cx, self.door.next_number.max(1).saturating_sub(1));
             }
-            // Whatever it is, the next knock may find it otherwise.
             _ => {}
         }
     }
@@ -255,7 +267,7 @@ impl Lobby {
         };
         let happened = session.on_subscribed(cx, incarnation, after, writer);
         session.refill(self.outbox.waiting());
-        self.session = Some(session);
+        (self.session, self.reopen) = (Some(session), None);
         self.hold();
         self.row.known = ticket.number;
         self.row.knock = Vec::new();

@@ -12,7 +12,7 @@ use crate::notes::{Body, Note, Ticket, delivery};
 use crate::session::{Happened, Reading, Session};
 use crate::welcome::{Offer, Place};
 use std::collections::HashSet;
-use undertone_wire::frame::{Cursor, Entry};
+use undertone_wire::frame::{Code, Cursor, Entry};
 use undertone_wire::ids::ClientId;
 
 /// Knocks gathered into one commit where they come one after another.
@@ -273,7 +273,10 @@ impl Lobby {
             Happened::Lost(_) => {
                 self.abandon(cx);
                 if self.board.at_head {
-                    self.open_next(cx);
+                    self.reopen(cx);
+                    if self.reopen.is_some() {
+                        self.tries.session.tell(cx, PLACE, Code::Absent);
+                    }
                 }
             }
         }

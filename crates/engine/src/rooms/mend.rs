@@ -44,6 +44,8 @@ pub(super) struct Mending {
     at: Option<u64>,
     /// Not before then, by running time.
     not_before: u64,
+    /// The same, because too many were lost: whoever opens one earlier does no harm.
+    paused_until: u64,
 }
 
 impl Mending {
@@ -53,11 +55,12 @@ impl Mending {
             kind: Kind::Readd { rounds: 0, package: Vec::new() },
             at: None,
             not_before: 0,
+            paused_until: 0,
         }
     }
 
     pub(super) fn reset(cause: &'static str) -> Self {
-        Self { cause, kind: Kind::Reset, at: None, not_before: 0 }
+        Self { cause, kind: Kind::Reset, at: None, not_before: 0, paused_until: 0 }
     }
 
     /// Which of the two a broken session needs: what every member judges alike is void for all.
@@ -89,13 +92,16 @@ impl Mending {
 }
 
 /// The session cannot go on here: its keys go.
-pub(super) fn lost(cx: &mut Cx<'_>, room: &mut Room, mending: Mending) {
+pub(super) fn lost(cx: &mut Cx<'_>, room: &mut Room, mut mending: Mending) {
     wishes::unlink(cx, room);
     if let Some(session) = room.session.take() {
         session.delete(cx);
     }
     (room.row.log, room.row.unmade, room.receipt_at) = (None, false, None);
     room.outbox.reopen(cx);
+    if mending.kind == Kind::Reset {
+        mending.paused_until = room.tries.next(cx).unwrap_or(0);
+    }
     room.mending = Some(mending);
     room.store(cx);
     if cx.core.registered && room.row.state == State::Open {
@@ -112,7 +118,7 @@ pub(super) fn resume(cx: &mut Cx<'_>, room: &mut Room) {
         Kind::Readd { .. } => SETTLE_MS,
         Kind::Reset => SETTLE_MS + NEXT_IN_LINE_MS * place,
     };
-    let at = cx.now.after(wait).max(mending.not_before);
+    let at = cx.now.after(wait).max(mending.not_before).max(mending.paused_until);
     mending.at = Some(at);
     cx.wake_at(at);
 }
@@ -286,7 +292,7 @@ impl Rooms {
                 continue;
             }
             if let Some(mending) = room.mending.as_mut().filter(|mending| mending.at.is_none()) {
-                let at = cx.now.after(SETTLE_MS);
+                let at = cx.now.after(SETTLE_MS).max(mending.paused_until);
                 mending.at = Some(at);
                 cx.wake_at(at);
             }

@@ -30,8 +30,18 @@ impl Session {
             Code::WentBack => vec![Happened::Lost("went-back")],
             Code::Expired => vec![Happened::Broken("expired")],
             Code::TokenUnknown => vec![Happened::Broken("token-unknown")],
-            _ => vec![Happened::Trouble("subscription-refused")],
+            _ => self.ask_later(cx),
         }
+    }
+
+    /// A refusal that says nothing of the log, as one of too many subscriptions.
+    fn ask_later(&mut self, cx: &mut Cx<'_>) -> Vec<Happened> {
+        let at = cx.now.after(RETRY_FULL_MS);
+        self.read_again_at = Some(at);
+        cx.wake_at(at);
+        let told = std::mem::replace(&mut self.told_refused, true);
+        let trouble = Happened::Trouble("subscription-refused");
+        (!told).then_some(trouble).into_iter().collect()
     }
 
     /// The relay sends no more of this log on this connection.
@@ -80,7 +90,7 @@ impl Session {
             cx.core.went_back();
             return vec![cause];
         }
-        self.reading = Reading::CatchingUp;
+        (self.reading, self.told_refused) = (Reading::CatchingUp, false);
         self.incarnation = Some(incarnation);
         let cursor = Cursor { incarnation, position: after, hash: ZERO };
         self.cursor = Some(self.cursor.unwrap_or(cursor));

@@ -226,7 +226,8 @@ fn a11b_who_opens_session_after_session_is_followed_a_few_times_an_hour() {
         world.connect(1);
         world.run_for(400);
         world.meddle = None;
-        world.run_for(30_000);
+        // Bob pauses for up to a minute before he opens another one.
+        world.run_for(90_000);
     }
     assert_eq!(blamed(&world, 0, "Bob"), Some("session-flood"));
     clear(&mut world);
