@@ -190,7 +190,7 @@ impl Oracle {
 
     fn trouble(&mut self, now: u64, at: usize, trouble: &Trouble) {
         let bad = match trouble {
-            Trouble::Unreadable { .. } | Trouble::Gap { .. } => {
+            Trouble::Unreadable { .. } | Trouble::Vanished { .. } | Trouble::Gap { .. } => {
                 !self.excused_trouble.contains(&at) && self.lied_to.is_empty()
             }
             Trouble::SessionLost { .. } => {

@@ -57,7 +57,9 @@ impl Backoff {
 
     /// It came to nothing again: the person is told why, once.
     pub(crate) fn tell(&mut self, cx: &mut Cx<'_>, place: &str, code: Code) {
-        if std::mem::replace(&mut self.told, true) {
+        // Knocks that are gone were answered, or are made again: nobody misses anything.
+        let passes = matches!(code, Code::Expired | Code::WentBack);
+        if passes || std::mem::replace(&mut self.told, true) {
             return;
         }
         let place = place.to_owned();
