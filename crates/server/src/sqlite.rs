@@ -76,6 +76,8 @@ pub(crate) enum Trouble {
         /// At least so many.
         commits: u64,
     },
+    /// There was a store, and nothing of it is there any more.
+    LostAll,
     /// A record is not what was written.
     Damaged(String),
     /// Nothing can be written, for this reason.
@@ -90,6 +92,7 @@ impl fmt::Display for Trouble {
             Self::LostEnd { commits } => {
                 write!(f, "the end is lost: at least {commits} writes are not there any more")
             }
+            Self::LostAll => f.write_str("all that was in it is lost; it begins anew"),
             Self::Damaged(what) => write!(f, "{what} is damaged; it is left as it is"),
             Self::Failing(why) => write!(f, "nothing can be written: {why}"),
             Self::Works => f.write_str("writing works again"),
@@ -140,8 +143,12 @@ impl SqliteStore {
         layout::configure(&connection, found).map_err(database)?;
         layout::settle(&mut connection, found, Incarnation(fresh)).map_err(database)?;
         path.parent().map_or(Ok(()), platform::sync_folder).map_err(unusable(path))?;
-        let (life, troubles) =
+        let (life, mut troubles) =
             read_life(&connection, path, Incarnation(fresh)).map_err(database)?;
+        // The file may hold nothing yet but what its log holds: then all goes with the log's start.
+        if found == Found::Empty && guard::path(path).exists() {
+            troubles.push(Trouble::LostAll);
+        }
         let newest = place::newest(&connection).map_err(database)?;
         let guard = Guard::open(path, life.incarnation).map_err(unusable(&guard::path(path)))?;
         let path = path.to_path_buf();

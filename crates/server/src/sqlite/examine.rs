@@ -56,6 +56,9 @@ pub(crate) fn examine(path: &Path, max_named: usize) -> Result<Examined, String>
     match found {
         Found::Ours | Found::Older(_) => {}
         Found::Newer => return Err("it was written by a newer version of Undertone".to_owned()),
+        Found::Empty if guard::path(path).exists() => {
+            return Err("all that was in it is lost".to_owned());
+        }
         Found::Foreign | Found::Empty => {
             return Err("it is no database of an Undertone relay".to_owned());
         }

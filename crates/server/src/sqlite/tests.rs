@@ -444,6 +444,24 @@ fn d04_a_log_that_lost_its_end_is_named_and_goes_on() {
     assert_eq!(open(&damaged).troubles, [], "it is told once");
 }
 
+/// D04: a young store has all of itself in its log, and loses it with the log's first page.
+#[test]
+fn d04_a_log_that_lost_its_beginning_is_named_and_the_store_begins_anew() {
+    let scratch = Scratch::new();
+    let mut store = open(&scratch);
+    fill(&mut store);
+    let damaged = copy(&scratch);
+    change(&damaged, "store-wal", 100, |byte| byte ^ 1);
+    let examined = super::examine::examine(&damaged.path().join("store"), 1);
+    assert_eq!(examined.map(drop), Err("all that was in it is lost".to_owned()));
+    let mut reopened = open(&damaged);
+    assert_eq!(reopened.troubles, [Trouble::LostAll]);
+    assert_ne!(reopened.life().incarnation, store.life().incarnation);
+    assert!(matches!(header(&mut reopened, KEY), Outcome::Header { version: 0, .. }));
+    drop(reopened);
+    assert_eq!(open(&damaged).troubles, [], "it is told once");
+}
+
 #[test]
 fn d04_a_guard_that_is_missing_or_damaged_harms_nothing() {
     for harm in ["gone", "short", "flipped"] {
