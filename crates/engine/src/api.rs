@@ -316,6 +316,8 @@ pub enum EventKind {
     Renewed {
         /// Which.
         conversation: Conversation,
+        /// The other one, of a direct chat: a program that just started has heard no name yet.
+        with: Option<Person>,
         /// A short code that `docs/repair.md` lists.
         cause: &'static str,
     },

@@ -234,8 +234,17 @@ fn answer(error: &clap::Error) -> Answer {
             "a command is missing: server, client, observe, invite, backup, restore, doctor, completions, man",
             "undertone --help; to begin: undertone server, and in another terminal undertone client",
         )),
-        _ => Answer::Wrong(Report::new(Exit::Usage, summary(&text), "undertone --help")),
+        _ => Answer::Wrong(Report::new(Exit::Usage, summary(&text), help_of(&text))),
     }
+}
+
+/// The help of the command that clap's text shows the usage of.
+fn help_of(text: &str) -> String {
+    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: undertone "));
+    let words = usage.unwrap_or_default().split(' ');
+    let command: Vec<_> =
+        words.take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase())).collect();
+    ["undertone"].into_iter().chain(command).chain(["--help"]).collect::<Vec<_>>().join(" ")
 }
 
 /// The first paragraph of clap's text, in one line.

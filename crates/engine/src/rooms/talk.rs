@@ -331,5 +331,5 @@ pub(super) fn tick(cx: &mut Cx<'_>, room: &mut Room) {
 /// Tells that a room's session is another one.
 pub(super) fn renewed(cx: &mut Cx<'_>, room: &Room, cause: &'static str) {
     let conversation = Conversation::Room(room.row.id);
-    cx.news(EventKind::Renewed { conversation, cause });
+    cx.news(EventKind::Renewed { conversation, with: None, cause });
 }

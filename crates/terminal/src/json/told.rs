@@ -117,7 +117,7 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
         EventKind::ChatWaits(who) => {
             json!({ "type": "chat_request", "to": person(who), "state": "waiting" })
         }
-        EventKind::Renewed { conversation: place, cause } => json!({
+        EventKind::Renewed { conversation: place, cause, .. } => json!({
             "type": "hello", "renewed": conversation(place), "cause": cause,
         }),
         EventKind::DeviceRenewed { cause } => json!({

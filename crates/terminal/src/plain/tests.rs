@@ -514,14 +514,16 @@ fn a_lost_connection_is_told_once_and_a_relay_that_restarted_with_what_it_cost()
     assert_eq!(scene.shown(), ["Connection lost: the connection was closed. Reconnecting..."]);
     scene.is(EventKind::RelayRestarted);
     scene.is(EventKind::Came(person("Bob")));
-    scene.is(EventKind::Renewed { conversation: direct("Bob"), cause: "absent" });
+    // Of whom nothing was heard since the program started.
+    let (conversation, with) = (direct("Cy"), Some(person("Cy")));
+    scene.is(EventKind::Renewed { conversation, with, cause: "absent" });
     scene.is(EventKind::ChatWaits(person("Zoe")));
     assert_eq!(
         scene.shown(),
         [
             "the relay restarted; what it had not delivered is sent again",
             "Bob joined the chat",
-            "  the chat with Bob goes on with new keys (absent); nothing was lost",
+            "  the chat with Cy goes on with new keys (absent); nothing was lost",
             "  Zoe cannot be asked yet; it waits here until they come online",
         ]
     );

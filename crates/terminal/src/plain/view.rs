@@ -524,16 +524,17 @@ impl View {
                     who.name
                 ));
             }
-            EventKind::Renewed { conversation, cause } => {
-                let with = match conversation {
-                    Conversation::Lobby => "the lobby".to_owned(),
-                    Conversation::Room(id) => format!("the room {}", self.room_name(&id)),
-                    Conversation::Direct(id) => {
-                        let name = self.people.get(&id).map(ToString::to_string);
-                        format!("the chat with {}", name.unwrap_or_else(|| id.to_string()))
+            EventKind::Renewed { conversation, with, cause } => {
+                let what = match (conversation, with) {
+                    (Conversation::Lobby, _) => "the lobby".to_owned(),
+                    (Conversation::Room(id), _) => format!("the room {}", self.room_name(&id)),
+                    (Conversation::Direct(_), Some(who)) => {
+                        self.remember(&who);
+                        format!("the chat with {}", who.name)
                     }
+                    (Conversation::Direct(id), None) => format!("the chat with {id}"),
                 };
-                self.say(format!("  {with} goes on with new keys ({cause}); nothing was lost"));
+                self.say(format!("  {what} goes on with new keys ({cause}); nothing was lost"));
             }
             EventKind::DeviceRenewed { cause } => self.say(format!(
                 "  this profile is a copy ({cause}): it has new keys and is let in anew; any other copy is told"

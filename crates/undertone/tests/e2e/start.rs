@@ -80,10 +80,18 @@ fn f25_port_and_listen_exclude_each_other() {
 #[test]
 fn f25_wrong_arguments_show_where_the_usage_is() {
     let scene = scene();
-    for arguments in [&[][..], &["serve"], &["server", "--frobnicate"], &["client", "a", "b"]] {
+    let cases: [(&[&str], &str); 6] = [
+        (&[], "undertone --help; *"),
+        (&["serve"], "undertone --help"),
+        (&["server", "--frobnicate"], "undertone server --help"),
+        (&["client", "a", "b"], "undertone client --help"),
+        (&["invite", "new", "--labels", "x"], "undertone invite new --help"),
+        (&["backup"], "undertone backup --help"),
+    ];
+    for (arguments, help) in cases {
         let mut program = scene.ends(arguments);
         program.expect_exit(2);
-        program.expect_error("*", "undertone --help*");
+        program.expect_error("*", help);
         assert_eq!(program.err.lines().len(), 2, "{}", program.err.text());
     }
     let mut help = scene.ends(&["--help"]);

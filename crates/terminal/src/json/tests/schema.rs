@@ -197,7 +197,7 @@ fn events() -> Vec<EventKind> {
         EventKind::ChatRequested { who: who.clone(), with_text: true },
         EventKind::ChatAsked(who.clone()),
         EventKind::ChatWaits(who.clone()),
-        EventKind::Renewed { conversation, cause: "absent" },
+        EventKind::Renewed { conversation, with: None, cause: "absent" },
         EventKind::ChatOpened { who: who.clone(), suite: "MLS_…" },
         EventKind::ChatDeclined(who.clone()),
         EventKind::Queued { conversation: Conversation::Lobby, message },
