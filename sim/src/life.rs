@@ -19,10 +19,9 @@ pub struct Options {
     pub only_people: bool,
     /// Every step is printed.
     pub print: bool,
-    /// Stores fail, are lost or go back, clocks jump, and relays lie.
+    /// Stores fail, are lost or go back, clocks jump, relays lie, profiles go back, or two copies of
+    /// one take turns.
     pub hard: bool,
-    /// In some of the hard lives profiles go back, or two copies of one take turns.
-    pub copies: bool,
 }
 
 /// What came of a life.
@@ -73,7 +72,6 @@ struct Climate {
 
 struct Life {
     hard: bool,
-    copies: bool,
     world: World,
     climate: Climate,
     /// An old copy of a profile, and what it had shown.
@@ -86,9 +84,8 @@ struct Life {
 pub fn run(seed: u64, options: Options) -> Report {
     let mut world = World::new(seed, options.planted, options.print);
     world.watches_shells = !options.only_people;
-    let (climate, copies) = (Climate::default(), BTreeMap::new());
-    let Options { hard, copies: with_copies, .. } = options;
-    let mut life = Life { hard, copies: with_copies, world, climate, old: copies, texts: 0 };
+    let (climate, old, hard) = (Climate::default(), BTreeMap::new(), options.hard);
+    let mut life = Life { hard, world, climate, old, texts: 0 };
     if life.begin() && life.storm() && life.calm() {
         life.judge();
     }
@@ -121,8 +118,8 @@ impl Life {
         match if self.hard { kind } else { 9 } {
             0 | 1 => self.climate.forgets = true,
             2 => self.climate.goes_back = true,
-            3 if self.copies => self.climate.set_back = true,
-            4 if self.copies => self.climate.clones = true,
+            3 => self.climate.set_back = true,
+            4 => self.climate.clones = true,
             5 => self.climate.lies = true,
             _ => {}
         }
@@ -325,6 +322,8 @@ impl Life {
             self.world.lose_store();
         } else if goes_back {
             self.copy_or_put_back_the_store(away);
+        } else if self.world.nodes[at].shut_out {
+            self.world.decide_for(at);
         } else if set_back || clones {
             self.copy_or_put_back_a_profile(at, away, clones);
         } else if lies {
@@ -403,6 +402,7 @@ impl Life {
                 return false;
             }
             if round < 9 {
+                self.decide();
                 self.accept_all();
             }
         }
@@ -411,6 +411,15 @@ impl Life {
         }
         let until = self.world.now + 1_000;
         self.world.run_until(until)
+    }
+
+    /// Who runs a copy that was told that it does not count wants it to.
+    fn decide(&mut self) {
+        for at in 0..self.world.nodes.len() {
+            if self.world.nodes[at].shut_out && self.world.is_running(at) {
+                self.world.decide_for(at);
+            }
+        }
     }
 
     fn accept_all(&mut self) {
@@ -443,7 +452,7 @@ impl Life {
         for ((one, other), (state, epoch)) in &chats {
             let went_back = &self.world.oracle.went_back;
             // Who does not know of a chat any more is found by nobody before it says something.
-            if went_back.contains(one) || went_back.contains(other) {
+            if went_back.contains_key(one) || went_back.contains_key(other) {
                 continue;
             }
             let theirs = chats.get(&(*other, *one));

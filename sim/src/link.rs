@@ -2,8 +2,9 @@
 //! that may disagree on whether it stands.
 
 use crate::dice::Dice;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use undertone_wire::ids::{LinkKey, LogId};
 
 /// How long a frame is on its way, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,10 @@ pub(crate) enum Pace {
 
 pub(crate) struct Link {
     pub(crate) node: usize,
+    /// Of the device at its end.
+    pub(crate) device: Option<LinkKey>,
+    /// Appends that the relay has not answered: which log, which number of the writer.
+    pub(crate) asked: BTreeMap<u32, (LogId, u64)>,
     pub(crate) up: VecDeque<(u64, Vec<u8>)>,
     pub(crate) down: VecDeque<(u64, Arc<[u8]>)>,
     pace: [Pace; 2],
@@ -37,6 +42,8 @@ impl Link {
     pub(crate) fn new(node: usize, opens_at: u64, pace: [Pace; 2]) -> Self {
         Self {
             node,
+            device: None,
+            asked: BTreeMap::new(),
             up: VecDeque::new(),
             down: VecDeque::new(),
             pace,

@@ -17,15 +17,12 @@ struct Asked {
     hard: Option<bool>,
     planted: bool,
     twice: bool,
-    copies: bool,
 }
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let Some(asked) = read(&words) else {
-        println!(
-            "usage: sim --seeds N --from S [--hard | --soft] [--copies] [--twice] [--print] [--planted]"
-        );
+        println!("usage: sim --seeds N --from S [--hard | --soft] [--twice] [--print] [--planted]");
         return ExitCode::FAILURE;
     };
     if asked.planted {
@@ -40,11 +37,7 @@ fn main() -> ExitCode {
             println!("   {finding}");
         }
         let kind = if report.hard { "--hard" } else { "--soft" };
-        let copies = if asked.copies { " --copies" } else { "" };
-        println!(
-            "   again: cargo xtask sim --seeds 1 --from {} {kind}{copies} --print",
-            report.seed
-        );
+        println!("   again: cargo xtask sim --seeds 1 --from {} {kind} --print", report.seed);
         println!("   to keep it: a line in sim/seeds.txt");
     }
     let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
@@ -92,15 +85,8 @@ fn plant(asked: &Asked) -> ExitCode {
 }
 
 fn read(words: &[String]) -> Option<Asked> {
-    let mut asked = Asked {
-        seeds: 1,
-        from: 0,
-        print: false,
-        hard: None,
-        planted: false,
-        twice: false,
-        copies: false,
-    };
+    let mut asked =
+        Asked { seeds: 1, from: 0, print: false, hard: None, planted: false, twice: false };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -110,7 +96,6 @@ fn read(words: &[String]) -> Option<Asked> {
             "--hard" => asked.hard = Some(true),
             "--soft" => asked.hard = Some(false),
             "--planted" => asked.planted = true,
-            "--copies" => asked.copies = true,
             "--twice" => asked.twice = true,
             _ => return None,
         }
@@ -151,8 +136,7 @@ fn live(asked: &Asked) -> Vec<Report> {
 }
 
 fn live_one(asked: &Asked, life: Kept) -> Report {
-    let Asked { print, copies, .. } = *asked;
-    let options = Options { print, copies, hard: life.hard, ..Options::default() };
+    let options = Options { print: asked.print, hard: life.hard, ..Options::default() };
     let mut report = sim::run(life.seed, options);
     if asked.twice && sim::run(life.seed, options) != report {
         report.findings.push("the same seed is another life".to_owned());

@@ -10,10 +10,23 @@ use undertone_wire::frame::{Reply, Request};
 /// What waits for a process.
 #[derive(Debug)]
 pub(crate) enum Heard {
-    Up { conn: u64, handshake_hash: [u8; 32] },
-    Frame { conn: u64, reply: Reply },
-    Down { conn: u64 },
-    Command { tag: u64, command: Command },
+    Up {
+        conn: u64,
+        handshake_hash: [u8; 32],
+    },
+    Frame {
+        conn: u64,
+        reply: Reply,
+    },
+    Down {
+        conn: u64,
+    },
+    Command {
+        tag: u64,
+        command: Command,
+    },
+    /// Its person starts it as a copy that counts.
+    Renew,
 }
 
 /// A transaction under way, and what depends on it.
@@ -27,6 +40,7 @@ pub(crate) struct Commit {
     pub(crate) tags: Vec<u64>,
     pub(crate) uses: Vec<Use>,
     pub(crate) redials: bool,
+    pub(crate) renews: bool,
 }
 
 /// A program that runs.
@@ -56,6 +70,10 @@ pub(crate) struct Node {
     pub(crate) dial_at: Option<u64>,
     /// It has no network, or its person wants none.
     pub(crate) dark: bool,
+    /// It was told that another copy counts, and tries nothing by itself.
+    pub(crate) shut_out: bool,
+    /// Its person wants this copy to count; a mark beside the profile.
+    pub(crate) renews: bool,
     pub(crate) next_tag: u64,
     pub(crate) commits: u64,
 }

@@ -32,6 +32,8 @@ struct Text {
     id: Option<EntryId>,
     fate: Fate,
     at: u64,
+    /// How often its author's profile had gone back: nobody can order what two copies write.
+    life: usize,
     /// Who was in the lobby when it was typed.
     readers: BTreeSet<usize>,
     /// Why it need not arrive everywhere, beyond what its author was told.
@@ -42,8 +44,8 @@ struct Text {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Showing {
     texts: BTreeSet<usize>,
-    /// The newest text shown, of each author in each place.
-    newest: BTreeMap<(usize, Place), usize>,
+    /// The newest text shown, of each author's life in each place.
+    newest: BTreeMap<(usize, Place, usize), usize>,
 }
 
 #[derive(Default)]
@@ -65,8 +67,10 @@ pub(crate) struct Oracle {
     pub(crate) chats: BTreeMap<(usize, usize), (ChatState, u64)>,
     /// Stores, profiles or relays go back in this life, so that sessions are lost.
     pub(crate) renewals: bool,
-    /// Members whose profile went back.
-    pub(crate) went_back: BTreeSet<usize>,
+    /// Members whose profile went back, and how often.
+    pub(crate) went_back: BTreeMap<usize, usize>,
+    /// Those of them that have not taken new keys since.
+    unnoticed: BTreeSet<usize>,
     pub(crate) findings: Vec<String>,
     pub(crate) renewed: u64,
     pub(crate) shown: u64,
@@ -91,7 +95,12 @@ impl Oracle {
         self.tags.insert((by, tag), self.texts.len());
         let (id, fate, excused) = (None, Fate::Typed, BTreeMap::new());
         let body = body.to_owned();
-        self.texts.push(Text { by, place, body, id, fate, at, readers, excused });
+        let life = self.lives(by);
+        self.texts.push(Text { by, place, body, id, fate, at, life, readers, excused });
+    }
+
+    fn lives(&self, by: usize) -> usize {
+        self.went_back.get(&by).copied().unwrap_or(0)
     }
 
     /// These were committed, and so are part of what a person has.
@@ -131,6 +140,7 @@ impl Oracle {
             EventKind::NotSent { message, why, .. } => self.not_sent(at, message, *why),
             EventKind::Message(message) if !message.own => self.show(now, at, message),
             EventKind::Trouble(trouble) => self.trouble(now, at, trouble),
+            EventKind::DeviceRenewed { .. } => drop(self.unnoticed.remove(&at)),
             EventKind::Renewed { .. } => self.renewed += 1,
             EventKind::Chats(chats) => {
                 for chat in chats {
@@ -169,7 +179,7 @@ impl Oracle {
         }
         // Who came later may be told what was said before, when its author says it again.
         let meant = text.readers.contains(&at);
-        let (key, by, kind) = ((text.by, text.place), text.by, text.place);
+        let (key, by, kind) = ((text.by, text.place, text.life), text.by, text.place);
         self.shown += 1;
         self.ever.insert((at, index));
         let showing = &mut self.showing[at];
@@ -218,7 +228,8 @@ impl Oracle {
     /// be shown again.
     pub(crate) fn set_back(&mut self, at: usize, showing: Showing) {
         self.showing[at] = showing;
-        self.went_back.insert(at);
+        *self.went_back.entry(at).or_default() += 1;
+        self.unnoticed.insert(at);
         for text in &mut self.texts {
             if text.by == at {
                 for reader in text.readers.clone() {
@@ -240,6 +251,15 @@ impl Oracle {
         self.excused_trouble.insert(at);
     }
 
+    /// Whether a text is in a session that its reader forgot without a sign: a profile that went back
+    /// and has nothing to notice it by does not know who asked it, and nobody knows that it does not.
+    /// Its author is shown that there is no answer, or has ended the chat.
+    fn is_forgotten(&self, text: &Text, reader: usize) -> bool {
+        let state = self.chats.get(&(text.by, reader)).map(|(state, _)| *state);
+        let waits = matches!(state, Some(ChatState::Asked | ChatState::Closed));
+        text.place == Place::Direct(reader) && waits && self.unnoticed.contains(&reader)
+    }
+
     /// After everything: each text that was taken was shown to each of its readers, or its author
     /// was told.
     pub(crate) fn settle(&mut self, now: u64) {
@@ -250,7 +270,8 @@ impl Oracle {
             }
             for reader in &text.readers {
                 let seen = self.ever.contains(&(*reader, index));
-                if !seen && !text.excused.contains_key(reader) {
+                if !seen && !text.excused.contains_key(reader) && !self.is_forgotten(text, *reader)
+                {
                     missing.push(format!(
                         "text {index} of {} at {} ms in {:?} ({} bytes) never reached {reader}",
                         text.by,

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use undertone_engine::watch::Use;
 use undertone_engine::{Command, Engine, Event, EventKind, Input, StepKey, Write};
 use undertone_wire::codec;
-use undertone_wire::frame::Request;
+use undertone_wire::frame::{Append, Code, Request};
 use undertone_wire::name::Name;
 use undertone_wire::time::Now;
 
@@ -26,6 +26,7 @@ struct Pending {
     uses: Vec<Use>,
     /// The link is of no use any more.
     redials: bool,
+    renews: bool,
 }
 
 impl World {
@@ -33,7 +34,8 @@ impl World {
     pub(crate) fn start(&mut self, at: usize) {
         let mono = self.dice.within(0..100_000_000);
         let node = &mut self.nodes[at];
-        node.start_at = None;
+        (node.start_at, node.shut_out) = (None, false);
+        let renews = node.renews;
         let rows = node.disk.state();
         let (leak, seal) = (node.disk.holds(CANARY.as_bytes()), node.seal.clone());
         self.note(&format!("{at} starts"), &[]);
@@ -44,7 +46,8 @@ impl World {
             Ok(mut engine) => {
                 engine.watch();
                 let node = &mut self.nodes[at];
-                let (heard, commit, wake_at, up) = (VecDeque::new(), None, None, None);
+                let (commit, wake_at, up) = (None, None, None);
+                let heard: VecDeque<_> = renews.then_some(Heard::Renew).into_iter().collect();
                 node.process = Some(Process { engine, mono, heard, commit, wake_at, up });
                 node.dial_at = Some(self.now);
             }
@@ -68,6 +71,13 @@ impl World {
         if let Some(commit) = commit.filter(|c| !c.fails && c.number <= durable) {
             self.oracle.events(self.now, at, &commit.events);
         }
+    }
+
+    /// The person decides that this copy of the profile is the one to go on with.
+    pub(crate) fn decide_for(&mut self, at: usize) {
+        self.note(&format!("{at} is the one that counts"), &[]);
+        self.crash(at, 1_000);
+        self.nodes[at].renews = true;
     }
 
     pub(crate) fn hear(&mut self, at: usize) {
@@ -98,6 +108,10 @@ impl World {
             Heard::Command { tag, command } => {
                 pending.tags.push(tag);
                 self.step(at, Input::Command { tag, command }, pending);
+            }
+            Heard::Renew => {
+                pending.renews = true;
+                self.step(at, Input::Renew, pending);
             }
             Heard::Up { conn, handshake_hash } if self.nodes[at].conn == Some(conn) => {
                 if let Some(process) = &mut self.nodes[at].process {
@@ -181,10 +195,10 @@ impl World {
         node.commits += 1;
         let number = node.commits;
         node.disk.write(number, pending.writes);
-        let Pending { sends, events, tags, uses, redials, .. } = pending;
+        let Pending { sends, events, tags, uses, redials, renews, .. } = pending;
         if let Some(process) = &mut node.process {
             process.commit =
-                Some(Commit { until, number, fails, sends, events, tags, uses, redials });
+                Some(Commit { until, number, fails, sends, events, tags, uses, redials, renews });
         }
     }
 
@@ -197,7 +211,8 @@ impl World {
             return self.failed(at, commit);
         }
         node.disk.sync(planted);
-        if self.uses.note(commit.uses) > 0 {
+        node.renews &= !commit.renews;
+        if self.uses.note(commit.uses) > 0 && self.could_know(at, &commit.sends) {
             self.find(format!("{at} used a key, or a key with a nonce, twice"));
         }
         match commit.redials {
@@ -205,6 +220,25 @@ impl World {
             false => self.perform(at, commit.number, commit.sends),
         }
         self.show(at, commit.number, &commit.events);
+    }
+
+    /// Whether the relay had something that told this copy of a profile of what another copy wrote.
+    /// Of what never reached a log nobody can know.
+    fn could_know(&self, at: usize, sends: &[(u64, Request)]) -> bool {
+        let process = self.nodes[at].process.as_ref();
+        let device = process.map(|process| process.engine.link_secret().public());
+        let is_there = |append: &Append| {
+            let written = device.and_then(|device| self.written.get(&(device, append.log)));
+            written.is_some_and(|number| *number >= append.writer_number)
+        };
+        let appends = || {
+            sends.iter().filter_map(|(_, request)| match request {
+                Request::Append(append) => Some(append),
+                _ => None,
+            })
+        };
+        let alone = !self.oracle.went_back.contains_key(&at);
+        alone || appends().next().is_none() || appends().any(is_there)
     }
 
     /// The device has new keys, and needs a link made with them.
@@ -263,6 +297,8 @@ impl World {
             self.oracle.reads(at, &process.engine.lobby_readers());
         }
         self.oracle.events(self.now, at, events);
+        let outdated = EventKind::RegistrationRefused(Code::Outdated);
+        self.nodes[at].shut_out |= events.iter().any(|event| event.kind == outdated);
         let refused = |event: &Event| matches!(event.kind, EventKind::RegistrationRefused(_));
         if events.iter().any(refused)
             && let Some(conn) = self.nodes[at].conn

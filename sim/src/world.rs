@@ -19,7 +19,7 @@ use undertone_relay::{ConnId, Input, Limits, Relay, RelayConfig, Standing, Step,
 use undertone_wire::account::AccountKind;
 use undertone_wire::codec::{self, Text};
 use undertone_wire::frame::{Reply, Request};
-use undertone_wire::ids::{Incarnation, LinkKey};
+use undertone_wire::ids::{Incarnation, LinkKey, LogId};
 use undertone_wire::invite::{Invite, Inviter, Origin, RelayInvite};
 use undertone_wire::link::{Psk, PskId};
 use undertone_wire::lobby::LobbySecret;
@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) liar: crate::liar::Liar,
     /// What everyone encrypted with: no key, and no key with a nonce, may be there twice.
     pub(crate) uses: Uses,
+    /// The highest number of a device in a log, of all that the relay acknowledged.
+    pub(crate) written: BTreeMap<(LinkKey, LogId), u64>,
     /// What shells do is looked at, too.
     pub(crate) watches_shells: bool,
     next_conn: u64,
@@ -108,6 +110,7 @@ impl World {
             planted,
             liar: crate::liar::Liar::default(),
             uses: Uses::default(),
+            written: BTreeMap::new(),
             watches_shells: true,
             next_conn: 1,
             invite,
@@ -144,6 +147,8 @@ impl World {
             conn: None,
             dial_at: None,
             dark: false,
+            shut_out: false,
+            renews: false,
             next_tag: 1,
             commits: 1,
         });
@@ -216,7 +221,8 @@ impl World {
                     push(wake, Due::Wakes(at));
                 }
             }
-            push(node.dial_at.filter(|_| !node.dark && node.conn.is_none()), Due::Dials(at));
+            let dials = !node.dark && !node.shut_out && node.conn.is_none();
+            push(node.dial_at.filter(|_| dials), Due::Dials(at));
         }
         push(self.hub.start_at, Due::HubStarts);
         push(self.hub.wake_at, Due::HubWakes);
@@ -351,6 +357,7 @@ impl World {
             }
         };
         for conn in conns {
+            self.note_acknowledged(conn, frame);
             if let Some(link) = self.links.get_mut(&conn) {
                 let places = link.down.len();
                 link.send_down(self.now, &mut self.dice, frame.clone());
@@ -374,6 +381,18 @@ impl World {
         }
     }
 
+    /// What the relay has of a device: the highest number of it in a log.
+    fn note_acknowledged(&mut self, conn: u64, frame: &[u8]) {
+        let reply: Reply = codec::decode(frame).expect("relays send only valid frames");
+        if let Reply::Appended { seq, .. } = reply
+            && let Some(link) = self.links.get_mut(&conn)
+            && let (Some((log, number)), Some(device)) = (link.asked.remove(&seq), link.device)
+        {
+            let highest = self.written.entry((device, log)).or_default();
+            *highest = number.max(*highest);
+        }
+    }
+
     // The network.
 
     fn open(&mut self, conn: u64) {
@@ -390,6 +409,7 @@ impl World {
         let Some(process) = &mut self.nodes[node].process else { return };
         process.heard.push_back(Heard::Up { conn, handshake_hash });
         let peer = process.engine.link_secret().public();
+        link.device = Some(peer);
         let standing = self.nodes[node].standing;
         let address = Text::new(format!("127.0.0.1:{conn}")).expect("an address is short");
         self.note(&format!("link {conn} of {node} stands"), &handshake_hash);
@@ -409,6 +429,9 @@ impl World {
         }
         let mut request: Request = codec::decode(&bytes).expect("engines send only valid frames");
         self.liar.overhear(&mut request, node, self.planted);
+        if let (Request::Append(append), Some(link)) = (&request, self.links.get_mut(&conn)) {
+            link.asked.insert(append.seq, (append.log, append.writer_number));
+        }
         if self.links.get(&conn).is_some_and(|link| link.relay_has) {
             self.tell_brain(Input::Frame { conn: ConnId(conn), request });
         }

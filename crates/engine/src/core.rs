@@ -76,6 +76,8 @@ pub(crate) enum Ask {
     InboxTrim,
     ResolveFor(Box<crate::direct::Wanted>),
     CardFor(ClientId),
+    /// Whether this one still is the device that one talks to.
+    DeviceOf(ClientId),
     PackageFor(ClientId, u16),
     Lobby(crate::lobby::LobbyAsk),
     Session(LogId, SessionAsk),

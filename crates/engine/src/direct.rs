@@ -1,9 +1,10 @@
 //! Direct chats: what is kept of them, and what reaches them. `ask` starts one, `answer` says yes or
 //! no to one, `owed` is a no that is on its way, `talk` is what is said in it, `mend` renews its
-//! session, `end` is how it ends.
+//! session, `behind` notices that the other is not in it, `end` is how it ends.
 
 mod answer;
 mod ask;
+mod behind;
 mod end;
 mod mend;
 mod owed;
@@ -21,6 +22,7 @@ use crate::notes::ChatRequest;
 use crate::outbox::{Outbox, Rows, Shown, tell_not_sent};
 use crate::session::{Draft, Happened, Reading, Session};
 use ask::{create_log, fetch_card};
+use behind::Behind;
 use mend::Mending;
 use minicbor::{Decode, Encode};
 use owed::Owed;
@@ -101,6 +103,9 @@ struct Row {
     /// They were heard since the chat was agreed on: both know of it.
     #[n(8)]
     heard: bool,
+    /// The version of their card that the session was made for, or by.
+    #[n(9)]
+    device: Option<u64>,
 }
 
 /// A request that is not in their inbox yet. It is stored: its Welcome cannot be made again.
@@ -127,6 +132,7 @@ struct Chat {
     tries: Backoff,
     /// When a session was last made because the other offered an older one.
     caught_up: Option<u64>,
+    behind: Behind,
 }
 
 impl Chat {
@@ -141,6 +147,7 @@ impl Chat {
             first: None,
             inbox: None,
             heard: false,
+            device: None,
         };
         let conversation = Conversation::Direct(peer);
         Self::with(row, None, Outbox::new(conversation), Shown::new(conversation))
@@ -157,6 +164,7 @@ impl Chat {
             mending: None,
             tries: Backoff::default(),
             caught_up: None,
+            behind: Behind::new(),
         }
     }
 
@@ -222,6 +230,7 @@ impl Chat {
         {
             session.say(cx, draft);
         }
+        behind::look(cx, self);
         Ok(())
     }
 }
@@ -262,8 +271,10 @@ impl Chats {
 
     /// Whether entries of the chat with this one are on their way that were there before.
     pub(crate) fn reads_on(&self, peer: &ClientId) -> bool {
-        let open = self.chats.get(peer).filter(|chat| chat.row.state == State::Open);
-        let reading = open.and_then(|chat| chat.session.as_ref()).map(|session| session.reading);
+        // An answer to one's own request may be among them, and all that was said after it.
+        let talks = |chat: &&Chat| matches!(chat.row.state, State::Asked | State::Open);
+        let chat = self.chats.get(peer).filter(talks);
+        let reading = chat.and_then(|chat| chat.session.as_ref()).map(|session| session.reading);
         matches!(reading, Some(Reading::Asked | Reading::CatchingUp))
     }
 
@@ -294,6 +305,7 @@ impl Chats {
     pub(crate) fn unlink(&mut self) {
         for chat in self.chats.values_mut() {
             chat.receipt_at = None;
+            chat.behind.unlink();
             if let Some(session) = &mut chat.session {
                 session.unlink();
             }
@@ -316,6 +328,7 @@ impl Chats {
                 (State::Open, None) => mend::resume(cx, chat),
                 _ => {}
             }
+            behind::look(cx, chat);
         }
     }
 

@@ -939,6 +939,7 @@ impl Hands<'_, '_> {
     fn found_card(&mut self, seq: u32, card: Option<undertone_wire::account::Card>) {
         match self.answered(seq) {
             Some(Ask::CardFor(peer)) => self.chats.on_card(self.cx, peer, card),
+            Some(Ask::DeviceOf(peer)) => self.chats.on_device(self.cx, peer, card),
             Some(Ask::Room(room, ask)) => self.rooms.on_card(self.cx, &room, ask, card),
             Some(Ask::ResolveFor(wanted)) => {
                 let who = wanted.who.clone();

@@ -145,8 +145,11 @@ pub(crate) struct ChatRequest {
     /// The asker's inbox key, for the answer.
     #[n(3)]
     pub(crate) inbox: Blob<MAX_INBOX_KEY>,
-    /// At most one text, shown as such.
+    /// The version of the asker's card when it made the session: a newer card is another device.
     #[n(4)]
+    pub(crate) device: u64,
+    /// At most one text, shown as such.
+    #[n(5)]
     pub(crate) text: Option<FirstText>,
 }
 

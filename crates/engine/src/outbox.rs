@@ -144,6 +144,17 @@ impl Outbox {
         self.own.values().filter(|own| own.fate == Fate::Waiting).map(|own| &own.draft)
     }
 
+    /// Whether the fate of everything is known.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.own.values().any(|own| matches!(own.fate, Fate::Waiting | Fate::AtRelay(_)))
+    }
+
+    /// Whether something is in the log of this session that is not known to be read.
+    pub(crate) fn has_unread(&self, session: u64) -> bool {
+        let there = |own: &Own| matches!(own.fate, Fate::AtRelay(at) if at.session == session);
+        self.own.values().any(there)
+    }
+
     /// How many texts are in no log yet.
     pub(crate) fn unsent(&self) -> usize {
         self.waiting().filter(|draft| draft.kind == Kind::Text as u16).count()

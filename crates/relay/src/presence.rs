@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use undertone_wire::codec::List;
 use undertone_wire::frame::{Present, Reply};
-use undertone_wire::ids::ClientId;
+use undertone_wire::ids::{ClientId, LinkKey};
 use undertone_wire::limits::MAX_USER_LIST;
 use undertone_wire::name::Name;
 
@@ -28,6 +28,7 @@ pub(crate) struct Presence {
 struct Online {
     conn: ConnId,
     name: Name,
+    device: LinkKey,
 }
 
 impl Presence {
@@ -41,17 +42,17 @@ impl Presence {
         self.online.get(&member).map(|online| online.conn)
     }
 
-    /// A member has a (new) connection. Others are told of a new member or a new name.
+    /// A member has a (new) connection. Others are told of a new member, a new name, or a new device.
     pub(crate) fn came(
         &mut self,
         member: ClientId,
-        name: &Name,
+        (name, device): (&Name, LinkKey),
         conn: ConnId,
         ctx: &mut Context<'_>,
     ) {
-        let known = self.online.insert(member, Online { conn, name: name.clone() });
+        let known = self.online.insert(member, Online { conn, name: name.clone(), device });
         match known {
-            Some(known) if known.name == *name => {}
+            Some(known) if known.name == *name && known.device == device => {}
             Some(_) if self.named.contains(&member) => self.tell_came(member, ctx),
             Some(_) => {}
             None => self.name(member, ctx),

@@ -204,7 +204,7 @@ impl Parts<'_, '_> {
         let member = Member { id: card.client_id, writer: writer(card.client_id, card.link) };
         connection.registration = Registration::Done(member);
         let replaced = self.presence.connection(member.id);
-        self.presence.came(member.id, &card.name, conn, &mut self.ctx);
+        self.presence.came(member.id, (&card.name, card.link), conn, &mut self.ctx);
         if let Some(replaced) = replaced {
             self.end(replaced, Code::Replaced);
         }

@@ -2,8 +2,8 @@
 
 use super::ask::conversation_of;
 use super::end::{close, discard};
-use super::mend;
 use super::{Chat, Chats, MAX_CHATS, MAX_INVITED, State};
+use super::{behind, mend};
 use crate::api::{CommandError, Ended, EventKind, Message, NotSent, Trouble};
 use crate::content::Kind;
 use crate::core::Cx;
@@ -80,15 +80,29 @@ impl Chats {
         // Numbers only rise: a replayed request is an old one. Where both asked, both requests
         // have the number that was next.
         let newest = chat.row.number;
-        let old = match chat.row.state {
+        let lower = match chat.row.state {
             State::Asked => request.number < newest,
             _ => request.number <= newest,
         };
+        // Another device than before may have forgotten how far the numbers were.
+        let other_device = chat.is_older(request.device);
+        if lower && chat.row.state == State::Open {
+            // Who asks within a chat has forgotten it. Or it is an old request that came twice.
+            if chat.row.log != Some(request.log) {
+                mend::catch_up(cx, chat);
+            }
+            return;
+        }
+        let old = lower && (crossing || !other_device);
         // A higher number than one's own: they have seen one's request and ended it, or know more.
         let mine_lives = chat.row.state == State::Asked && request.number == newest && me < peer;
         let too_many = waiting >= MAX_INVITED && chat.row.state != State::Invited && !crossing;
         if old && chat.row.state == State::Closed {
             // It was ended here, and who asks again has not heard of it.
+            return self.owed.owe(cx, peer, request);
+        }
+        if mine_lives && chat.is_ending() {
+            // They may know nothing of the request that this one crosses, nor hear of its end.
             return self.owed.owe(cx, peer, request);
         }
         if old || mine_lives || too_many {
@@ -187,7 +201,9 @@ pub(super) fn invited(
     crossing: bool,
 ) {
     // One agreed, and they never heard of it: their asking again is the same wish.
-    let agreed = chat.row.state == State::Open && (!chat.row.heard || chat.mending.is_some());
+    let forgot = chat.is_older(request.device);
+    let agreed =
+        chat.row.state == State::Open && (!chat.row.heard || chat.mending.is_some() || forgot);
     if chat.row.state == State::Open && !agreed {
         close(cx, chat, Ended::ByThem);
     }
@@ -203,9 +219,11 @@ pub(super) fn invited(
     if let Some(session) = &session {
         session.store(cx);
     }
-    (chat.row.number, chat.row.log, chat.row.slot) = (request.number, Some(request.log), slot);
+    let number = request.number.max(chat.row.number);
+    (chat.row.number, chat.row.log, chat.row.slot) = (number, Some(request.log), slot);
     chat.row.name = note.name.clone();
     chat.row.inbox = Some(request.inbox.clone());
+    chat.row.device = Some(request.device);
     (chat.row.state, chat.session) = (State::Invited, session);
     let who = chat.person(cx);
     if let Some(first) = &request.text {
@@ -245,6 +263,7 @@ pub(super) fn accept(cx: &mut Cx<'_>, chat: &mut Chat) {
         }
         None => mend::lost(cx, chat, "key-package"),
     }
+    behind::look(cx, chat);
     chat.store(cx);
 }
 

@@ -39,6 +39,7 @@ impl Chats {
         }
         chat.row.name = card.name.clone();
         chat.row.inbox = Some(card.inbox.clone());
+        chat.row.device = Some(card.version);
         chat.store(cx);
         let suites = suites_between(cx.core.identity.account.kind(), &card.account);
         take_package(cx, peer, suites.first());
@@ -57,6 +58,10 @@ impl Chats {
             return;
         }
         let Some(contact) = cx.core.people.contact(&peer).cloned() else { return };
+        if chat.row.inbox.is_none() {
+            // Of an earlier try, which used up what their card said.
+            return fetch_card(cx, peer);
+        }
         let Some(package) = package else {
             let suites = suites_between(cx.core.identity.account.kind(), &contact.account);
             let next = suites.iter().skip_while(|s| s.code() != suite).nth(1);
@@ -176,6 +181,7 @@ pub(super) fn ask_for_chat(
         log,
         welcome: Blob::new(welcome).map_err(|_| "the Welcome is too long")?,
         inbox: Blob::new(own_inbox).map_err(|_| "inbox key")?,
+        device: cx.core.profile.card_version,
         text,
     };
     chat.request = Some(Unsent { inbox, request: Box::new(request) });
@@ -190,6 +196,7 @@ pub(super) fn ask_for_chat(
 
 /// One short text goes with the request; the rest waits for the answer.
 fn choose_first(chat: &mut Chat) -> Option<FirstText> {
+    chat.row.first = None;
     let is_text = |draft: &&Draft| draft.kind == Kind::Text as u16;
     let first = chat.outbox.waiting().find(is_text)?;
     let fits = first.body.len() <= MAX_REQUEST_TEXT;

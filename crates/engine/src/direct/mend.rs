@@ -4,7 +4,7 @@
 
 use super::ask::fetch_card;
 use super::{Chat, Chats, MAX_CHATS, State};
-use super::{answer, end, talk};
+use super::{answer, behind, end};
 use crate::api::{EventKind, Trouble};
 use crate::core::Cx;
 use crate::notes::{ChatRequest, Note};
@@ -13,7 +13,7 @@ use crate::welcome::USED_UP;
 use undertone_wire::ids::{ClientId, LogId};
 
 /// How long who did not make the last session waits for who did.
-const OTHER_FIRST_MS: u64 = 10_000;
+pub(super) const OTHER_FIRST_MS: u64 = 10_000;
 /// The first pause after a try that came to nothing; it doubles.
 const AGAIN_MS: u64 = 10_000;
 /// Who just came online publishes its key packages first.
@@ -95,6 +95,7 @@ pub(super) fn resume(cx: &mut Cx<'_>, chat: &mut Chat) {
 }
 
 pub(super) fn tick(cx: &mut Cx<'_>, chat: &mut Chat) {
+    behind::tick(cx, chat);
     let wanted = chat.wants_session() && cx.core.registered;
     let Some(mending) = chat.mending.as_mut().filter(|_| wanted) else { return };
     let Some(at) = mending.at else { return };
@@ -171,8 +172,10 @@ impl Chats {
 
     /// This member came online: who waited for it waits no longer.
     pub(crate) fn on_arrival(&mut self, cx: &mut Cx<'_>, id: &ClientId) {
-        let Some(chat) = self.chats.get_mut(id).filter(|chat| chat.wants_session()) else { return };
-        if let Some(mending) = &mut chat.mending {
+        let Some(chat) = self.chats.get_mut(id) else { return };
+        behind::arrived(cx, chat);
+        let wants = chat.wants_session();
+        if let Some(mending) = chat.mending.as_mut().filter(|_| wants) {
             let at = cx.now.after(SETTLE_MS).max(mending.not_before);
             (mending.at, mending.pause) = (Some(at), AGAIN_MS);
             cx.wake_at(at);
@@ -206,7 +209,10 @@ impl Chats {
 
 fn take_reset(cx: &mut Cx<'_>, chat: &mut Chat, note: &Note, request: &ChatRequest) {
     let own_log = chat.session.as_ref().map(|session| session.log);
-    if !is_newer((request.number, &request.log), (chat.row.number, own_log.as_ref())) {
+    // Who goes on has said yes, which counts more than a request that crossed it.
+    let agrees = chat.row.state != State::Open && request.number == chat.row.number;
+    let newer = is_newer((request.number, &request.log), (chat.row.number, own_log.as_ref()));
+    if !newer && !agrees {
         // They know less than one told them already, or less than both once knew; or both have made
         // the next session, and theirs does not count.
         if own_log != Some(request.log) && chat.request.is_none() {
@@ -241,15 +247,13 @@ fn adopt(cx: &mut Cx<'_>, chat: &mut Chat, request: &ChatRequest, session: Sessi
     if let Some(old) = chat.session.take() {
         old.delete(cx);
     }
-    let first = chat.row.first.take();
-    if let Some(first) = first {
-        chat.outbox.delivered(cx, &first);
-        talk::tell_delivered(cx, chat, vec![first]);
-    }
+    // It may have been lost with one's own request. Where it was not, they show it once.
+    chat.row.first = None;
     chat.outbox.reopen(cx);
     chat.request = None;
     session.store(cx);
     (chat.row.number, chat.row.log, chat.row.slot) = (request.number, Some(request.log), 1);
+    chat.row.device = Some(request.device);
     let agreed = chat.row.state == State::Open;
     (chat.row.state, chat.session) = (State::Open, Some(session));
     renewed(cx, chat);
@@ -263,7 +267,7 @@ fn adopt(cx: &mut Cx<'_>, chat: &mut Chat, request: &ChatRequest, session: Sessi
 }
 
 /// The other copy of the chat is behind: a newer session brings it here.
-fn catch_up(cx: &mut Cx<'_>, chat: &mut Chat) {
+pub(super) fn catch_up(cx: &mut Cx<'_>, chat: &mut Chat) {
     let now = cx.now.mono_ms;
     let recently = chat.caught_up.is_some_and(|at| now < at.saturating_add(CATCH_UP_MS));
     if chat.row.state == State::Open && chat.mending.is_none() && !recently {

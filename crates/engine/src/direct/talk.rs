@@ -3,8 +3,8 @@
 use super::answer::{accept, opened};
 use super::ask::fetch_card;
 use super::end::{called, close, ended};
-use super::mend;
 use super::{Chat, Chats, MAX_ASKED, RECEIPT_MS, State};
+use super::{behind, mend};
 use crate::api::{CommandError, Conversation, Ended, EventKind, Message, NotSent, Trouble};
 use crate::content::{Content, Head, Kind};
 use crate::core::Cx;
@@ -148,6 +148,7 @@ fn settled(cx: &mut Cx<'_>, chat: &mut Chat, draft: &Draft, head: Head) {
     if draft.kind == Kind::Terminate as u16 {
         close(cx, chat, Ended::ByMe);
     }
+    behind::watch(cx, chat);
 }
 
 fn said(cx: &mut Cx<'_>, chat: &mut Chat, by: &LeafIdentity, content: &Content) {
@@ -162,14 +163,18 @@ fn said(cx: &mut Cx<'_>, chat: &mut Chat, by: &LeafIdentity, content: &Content) 
     if chat.row.state != State::Open {
         return;
     }
+    chat.behind.heard();
     if !chat.row.heard {
         chat.row.heard = true;
         chat.store(cx);
     }
     let messages = chat.outbox.covered(cx, &content.head);
     tell_delivered(cx, chat, messages);
-    if matches!(kind, Some(Kind::Text) | None) {
-        text(cx, chat, content);
+    match kind {
+        Some(Kind::Text) | None => text(cx, chat, content),
+        // They are to know that they are heard.
+        Some(Kind::Response) => receipt(cx, chat),
+        Some(_) => {}
     }
 }
 
@@ -195,13 +200,18 @@ pub(super) fn tell_delivered(cx: &mut Cx<'_>, chat: &Chat, messages: Vec<EntryId
     }
 }
 
+/// What they said is acknowledged soon.
+fn receipt(cx: &mut Cx<'_>, chat: &mut Chat) {
+    let at = *chat.receipt_at.get_or_insert(cx.now.after(RECEIPT_MS));
+    cx.wake_at(at);
+}
+
 fn text(cx: &mut Cx<'_>, chat: &mut Chat, content: &Content) {
     let Some(text) = content.text() else {
         let place = place(chat);
         return cx.trouble(Trouble::Unreadable { place, cause: "text" });
     };
-    let at = *chat.receipt_at.get_or_insert(cx.now.after(RECEIPT_MS));
-    cx.wake_at(at);
+    receipt(cx, chat);
     let from = chat.person(cx);
     chat.shown.said(cx, from, content, text);
 }

@@ -42,6 +42,22 @@ fn who_does_not_watch_hears_nothing() {
     assert!(world.heard(a).is_empty());
 }
 
+/// Who had something to say to the device before has to know.
+#[test]
+fn a_member_that_comes_with_another_device_is_named_again() {
+    let mut world = World::new();
+    let (alice, bob) = (Person::new(1, "Alice"), Person::new(2, "Bob"));
+    let a = world.join(&alice);
+    list(&mut world, a);
+    world.join(&bob);
+    assert_eq!(world.heard(a), [Reply::Came(present(&bob))]);
+    // The same device on a newer link is no news.
+    world.join(&bob);
+    assert!(world.heard(a).is_empty());
+    world.join(&bob.with_link(9));
+    assert_eq!(world.heard(a), [Reply::Came(present(&bob))]);
+}
+
 #[test]
 fn all_watchers_share_one_encoding() {
     let mut world = World::new();
