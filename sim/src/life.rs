@@ -459,6 +459,9 @@ impl Life {
             let agree = match (state, theirs) {
                 (ChatState::Closed, None | Some((ChatState::Closed, _))) => true,
                 (ChatState::Open, Some((ChatState::Open, theirs))) => epoch == theirs,
+                // A relay that went back had the end no more; who writes next is told of it.
+                (ChatState::Closed, Some((ChatState::Open, _)))
+                | (ChatState::Open, Some((ChatState::Closed, _))) => self.world.oracle.renewals,
                 _ => false,
             };
             if !agree {

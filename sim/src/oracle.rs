@@ -200,9 +200,11 @@ impl Oracle {
 
     fn trouble(&mut self, now: u64, at: usize, trouble: &Trouble) {
         let bad = match trouble {
-            Trouble::Unreadable { .. } | Trouble::Vanished { .. } | Trouble::Gap { .. } => {
+            Trouble::Unreadable { .. } | Trouble::Gap { .. } => {
                 !self.excused_trouble.contains(&at) && self.lied_to.is_empty()
             }
+            // Of a relay that goes back it is true.
+            Trouble::Vanished { .. } => !self.renewals && !self.excused_trouble.contains(&at),
             Trouble::SessionLost { .. } => {
                 self.renewed += 1;
                 !self.renewals
