@@ -11,7 +11,7 @@ use undertone_engine::{Command, EventKind};
 use undertone_testkit::world::World;
 
 /// What stands before a cause wherever the program gives one.
-const GIVERS: [&str; 18] = [
+const GIVERS: [&str; 19] = [
     "Happened::Broken(\"",
     "Happened::Lost(\"",
     "Happened::Trouble(\"",
@@ -21,6 +21,7 @@ const GIVERS: [&str; 18] = [
     "lost(cx, chat, \"",
     "lost(cx, room, \"",
     "readd(\"",
+    "readd_by(\"",
     "reset(\"",
     "begin(\"",
     "cause: \"",

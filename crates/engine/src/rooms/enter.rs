@@ -9,7 +9,7 @@ use crate::content::Head;
 use crate::core::{Ask, Cx};
 use crate::notes::{Note, RoomTicket};
 use crate::session::{Session, leaves};
-use crate::welcome::{self, Entering};
+use crate::welcome::{self, Entering, USED_UP};
 use std::cmp::Reverse;
 use undertone_wire::frame::{Code, Entry, Request, WriterMark};
 use undertone_wire::ids::{ClientId, Hash, Incarnation, LogId, RoomId};
@@ -221,12 +221,29 @@ pub(super) fn on_welcome(cx: &mut Cx<'_>, room: &mut Room, entry: &Entry) {
     match entering.try_welcome(cx, entry, None, (ticket.log, ticket.number), check) {
         Ok(()) => ask_for_session(cx, room),
         Err(judge::UNPROVEN) => dispute(cx, room),
+        Err(USED_UP) => missed(cx, room),
         Err(cause) => {
             cx.trouble(Trouble::BadNote(cause));
             let welcome = ticket.welcome.log;
             drop_ticket(cx, room, &welcome);
         }
     }
+}
+
+/// The first ticket's Welcome is for a key package that brought one in somewhere else meanwhile. Where
+/// its session counts more than one's own, the others are there, and take one for there, too: who gave
+/// the ticket is asked for another.
+fn missed(cx: &mut Cx<'_>, room: &mut Room) {
+    let Some(brought) = room.row.tickets.first().cloned() else { return };
+    drop_ticket(cx, room, &brought.ticket.welcome.log);
+    let elsewhere = room.row.state == State::Open && room.session.is_some();
+    if !elsewhere || !counts(room, &brought.ticket) {
+        return;
+    }
+    if room.conduct.moved(cx.now.mono_ms, brought.from) {
+        return talk::floods(cx, room, (brought.from, &brought.name));
+    }
+    mend::lost(cx, room, mend::Mending::readd_by("welcome-used-up", brought.from));
 }
 
 /// The ticket leads to a roster that none of those who are known to have had the right to has

@@ -42,6 +42,8 @@ pub(super) struct Mending {
     kind: Kind,
     /// By running time; none: not before something happens.
     at: Option<u64>,
+    /// Who can help for sure, and is asked alone at first.
+    helper: Option<ClientId>,
     /// Not before then, by running time.
     not_before: u64,
     /// The same, because too many were lost: whoever opens one earlier does no harm.
@@ -54,13 +56,19 @@ impl Mending {
             cause,
             kind: Kind::Readd { rounds: 0, package: Vec::new() },
             at: None,
+            helper: None,
             not_before: 0,
             paused_until: 0,
         }
     }
 
+    /// To be let in by this member, if it is there, else by any.
+    pub(super) fn readd_by(cause: &'static str, helper: ClientId) -> Self {
+        Self { helper: Some(helper), ..Self::readd(cause) }
+    }
+
     pub(super) fn reset(cause: &'static str) -> Self {
-        Self { cause, kind: Kind::Reset, at: None, not_before: 0, paused_until: 0 }
+        Self { kind: Kind::Reset, ..Self::readd(cause) }
     }
 
     /// Which of the two a broken session needs: what every member judges alike is void for all.
@@ -147,11 +155,14 @@ pub(super) fn tick(cx: &mut Cx<'_>, room: &mut Room) {
 fn ask_to_be_let_in(cx: &mut Cx<'_>, room: &mut Room) {
     let me = cx.core.identity.client_id;
     let lines = room.row.roster.iter().flat_map(|roster| roster.members.iter());
-    let online: Vec<_> = lines
+    let mut online: Vec<_> = lines
         .map(|line| line.client_id)
         .filter(|id| *id != me && cx.core.people.is_online(id))
         .collect();
     let Some(mending) = &mut room.mending else { return };
+    if let Some(helper) = mending.helper.take().filter(|helper| online.contains(helper)) {
+        online = vec![helper];
+    }
     let Kind::Readd { rounds, package } = &mut mending.kind else { return };
     if online.is_empty() {
         mending.at = None;

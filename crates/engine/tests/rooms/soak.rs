@@ -151,7 +151,10 @@ fn every_text_in_a_room_reaches_everyone_once_whoever_was_away_or_crashed() {
 
 #[test]
 fn a_room_ends_in_one_session_however_often_its_relay_forgets() {
-    for seed in 1_000..1_000 + seeds(15) {
+    // The last ones failed once: members that stayed where nobody else was, since the Welcome to the others
+    // was for a key package that had brought them in there.
+    let kept = [1_217, 1_000_025, 1_000_163, 1_000_343, 1_000_829, 1_001_311];
+    for seed in (1_000..1_000 + seeds(15)).chain(kept) {
         let mut life = life(seed);
         for _ in 0..3 {
             for _ in 0..15 {
