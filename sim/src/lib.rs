@@ -20,6 +20,7 @@ mod node;
 mod oracle;
 mod planted;
 mod relay_life;
+mod rooms;
 mod seeds;
 mod shell;
 mod trace;

@@ -70,13 +70,15 @@ struct Climate {
     lies: bool,
 }
 
-struct Life {
+pub(crate) struct Life {
     hard: bool,
-    world: World,
+    pub(crate) world: World,
     climate: Climate,
     /// An old copy of a profile, and what it had shown.
     old: BTreeMap<usize, (crate::disk::Disk, Showing)>,
     texts: u64,
+    /// Rooms that somebody wanted to make.
+    pub(crate) rooms: usize,
 }
 
 /// Lives one life.
@@ -85,7 +87,7 @@ pub fn run(seed: u64, options: Options) -> Report {
     let mut world = World::new(seed, options.planted, options.print);
     world.watches_shells = !options.only_people;
     let (climate, old, hard) = (Climate::default(), BTreeMap::new(), options.hard);
-    let mut life = Life { hard, world, climate, old, texts: 0 };
+    let mut life = Life { hard, world, climate, old, texts: 0, rooms: 0 };
     if life.begin() && life.storm() && life.calm() {
         life.judge();
     }
@@ -168,8 +170,9 @@ impl Life {
     fn act(&mut self) {
         match self.world.dice.below(100) {
             0..=4 => self.join(),
-            5..=37 => self.say(),
-            38..=60 => self.talk(),
+            5..=27 => self.say(),
+            28..=47 => self.talk(),
+            48..=60 => self.room(),
             61..=66 => self.answer(),
             67 | 68 => self.end(),
             69..=72 => self.probe(),
@@ -182,7 +185,7 @@ impl Life {
         }
     }
 
-    fn anyone(&mut self) -> usize {
+    pub(crate) fn anyone(&mut self) -> usize {
         self.world.dice.below(self.world.nodes.len())
     }
 
@@ -193,7 +196,7 @@ impl Life {
         (one, other)
     }
 
-    fn who(&self, at: usize) -> Who {
+    pub(crate) fn who(&self, at: usize) -> Who {
         Who(self.world.nodes[at].name.clone())
     }
 
@@ -205,7 +208,7 @@ impl Life {
         }
     }
 
-    fn text(&mut self) -> String {
+    pub(crate) fn text(&mut self) -> String {
         self.texts += 1;
         let long = if self.world.dice.percent(10) { self.world.dice.below(4_000) } else { 0 };
         format!("{CANARY}{}-{}{}", self.world.dice.within(0..1 << 30), self.texts, "x".repeat(long))
@@ -228,7 +231,7 @@ impl Life {
         }
     }
 
-    fn type_text(&mut self, at: usize, place: Place, command: Command, text: &str) {
+    pub(crate) fn type_text(&mut self, at: usize, place: Place, command: Command, text: &str) {
         if self.world.is_running(at) {
             let tag = self.world.command(at, command);
             let now = self.world.now;
@@ -351,6 +354,7 @@ impl Life {
         let Some((disk, showing)) = self.old.remove(&at) else {
             if world.is_running(at) && world.nodes[at].disk.unsynced() == 0 {
                 self.old.insert(at, now);
+                world.oracle.copied(at);
             }
             return;
         };
@@ -404,6 +408,7 @@ impl Life {
             if round < 9 {
                 self.decide();
                 self.accept_all();
+                self.accept_rooms();
             }
         }
         for at in 0..self.world.nodes.len() {
@@ -443,6 +448,7 @@ impl Life {
             self.world.find(format!("not in one session of the lobby: {epochs:?}"));
         }
         self.judge_chats();
+        self.judge_rooms();
         self.world.oracle.settle(now);
     }
 
@@ -452,7 +458,7 @@ impl Life {
         for ((one, other), (state, epoch)) in &chats {
             let went_back = &self.world.oracle.went_back;
             // Who does not know of a chat any more is found by nobody before it says something.
-            if went_back.contains_key(one) || went_back.contains_key(other) {
+            if went_back.contains(one) || went_back.contains(other) {
                 continue;
             }
             let theirs = chats.get(&(*other, *one));

@@ -1,7 +1,9 @@
 //! Keeps the list: what was said, what its author was told, who was shown it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use undertone_engine::api::{ChatState, CommandError, Conversation, NotSent, Trouble};
+use undertone_engine::api::{
+    ChatState, CommandError, Conversation, NotSent, RoomChange, RoomId, Trouble,
+};
 use undertone_engine::{Event, EventKind};
 use undertone_wire::ids::{ClientId, EntryId};
 
@@ -12,6 +14,7 @@ pub(crate) const CANARY: &str = "canary-";
 pub(crate) enum Place {
     Lobby,
     Direct(usize),
+    Room(RoomId),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +35,13 @@ struct Text {
     id: Option<EntryId>,
     fate: Fate,
     at: u64,
-    /// How often its author's profile had gone back: nobody can order what two copies write.
+    /// How often its author's profile had been copied or gone back: nobody can order what two copies
+    /// write.
     life: usize,
-    /// Who was in the lobby when it was typed.
+    /// Who was in the lobby, or the room, when it was typed and taken over.
     readers: BTreeSet<usize>,
+    /// Who of a room may read it.
+    allowed: BTreeSet<usize>,
     /// Why it need not arrive everywhere, beyond what its author was told.
     excused: BTreeMap<usize, &'static str>,
 }
@@ -59,6 +65,16 @@ pub(crate) struct Oracle {
     ever: BTreeSet<(usize, usize)>,
     /// For whom a text to the lobby is at this moment, by its author.
     pub(crate) lobby: BTreeMap<usize, BTreeSet<usize>>,
+    /// The same of each room.
+    readers: BTreeMap<(usize, RoomId), BTreeSet<usize>>,
+    /// All rooms, and how they are called.
+    pub(crate) rooms: BTreeMap<RoomId, String>,
+    /// Who is in each at the end.
+    pub(crate) inside: BTreeMap<RoomId, BTreeSet<usize>>,
+    /// When somebody last learned that a member was out of a room.
+    out: BTreeMap<(RoomId, usize), u64>,
+    /// Who brought whom into which room, or tried: they may tell them what waits.
+    added: BTreeSet<(usize, RoomId, usize)>,
     /// Members in whose link or profile somebody meddled, or who saw a relay go back.
     pub(crate) excused_trouble: BTreeSet<usize>,
     /// Members to whom the relay lies, or lied.
@@ -67,8 +83,10 @@ pub(crate) struct Oracle {
     pub(crate) chats: BTreeMap<(usize, usize), (ChatState, u64)>,
     /// Stores, profiles or relays go back in this life, so that sessions are lost.
     pub(crate) renewals: bool,
-    /// Members whose profile went back, and how often.
-    pub(crate) went_back: BTreeMap<usize, usize>,
+    /// Members whose profile went back.
+    pub(crate) went_back: BTreeSet<usize>,
+    /// How often a profile was copied or went back.
+    lives: BTreeMap<usize, usize>,
     /// Those of them that have not taken new keys since.
     unnoticed: BTreeSet<usize>,
     pub(crate) findings: Vec<String>,
@@ -90,17 +108,21 @@ impl Oracle {
         let readers = match place {
             Place::Lobby => self.lobby.get(&by).cloned().unwrap_or_default(),
             Place::Direct(peer) => [peer].into(),
+            Place::Room(room) => self.readers.get(&(by, room)).cloned().unwrap_or_default(),
         };
+        let allowed = readers.clone();
         self.by_body.insert(body.to_owned(), self.texts.len());
         self.tags.insert((by, tag), self.texts.len());
         let (id, fate, excused) = (None, Fate::Typed, BTreeMap::new());
         let body = body.to_owned();
-        let life = self.lives(by);
-        self.texts.push(Text { by, place, body, id, fate, at, life, readers, excused });
+        let life = self.lives.get(&by).copied().unwrap_or(0);
+        let text = Text { by, place, body, id, fate, at, life, readers, allowed, excused };
+        self.texts.push(text);
     }
 
-    fn lives(&self, by: usize) -> usize {
-        self.went_back.get(&by).copied().unwrap_or(0)
+    /// A copy of a profile is made, or comes back: another life of its author begins.
+    pub(crate) fn copied(&mut self, at: usize) {
+        *self.lives.entry(at).or_default() += 1;
     }
 
     /// These were committed, and so are part of what a person has.
@@ -116,6 +138,38 @@ impl Oracle {
         self.lobby.insert(at, readers);
     }
 
+    pub(crate) fn who(&self, ids: &[ClientId]) -> BTreeSet<usize> {
+        ids.iter().filter_map(|id| self.ids.get(id).copied()).collect()
+    }
+
+    pub(crate) fn reads_in(&mut self, at: usize, room: RoomId, readers: &[ClientId]) {
+        let readers = self.who(readers);
+        self.readers.insert((at, room), readers);
+    }
+
+    pub(crate) fn rooms_made(&mut self, events: &[Event]) {
+        for event in events {
+            if let EventKind::RoomEntered { room, by: None, .. } = &event.kind {
+                self.rooms.insert(room.id, room.name.clone());
+            }
+        }
+    }
+
+    pub(crate) fn adds(&mut self, at: usize, room: RoomId, who: usize) {
+        self.added.insert((at, room, who));
+    }
+
+    /// Whether a text to a room need not have reached this one, who was out of it since.
+    fn was_out(&self, text: &Text, reader: usize) -> bool {
+        let Place::Room(room) = text.place else { return false };
+        if self.went_back.contains(&reader) || self.went_back.contains(&text.by) {
+            return true;
+        }
+        let inside = self.inside.get(&room).is_some_and(|inside| inside.contains(&reader));
+        let out = self.out.get(&(room, reader)).copied();
+        !inside || out.is_some_and(|out| out >= text.at)
+    }
+
     fn event(&mut self, now: u64, at: usize, event: &Event) {
         let text = event.tag.and_then(|tag| self.tags.get(&(at, tag)).copied());
         match &event.kind {
@@ -125,6 +179,11 @@ impl Oracle {
                     // Who went between typing and taking over was not there.
                     if let (Place::Lobby, Some(readers)) = (text.place, self.lobby.get(&at)) {
                         text.readers.retain(|reader| readers.contains(reader));
+                    }
+                    if let Place::Room(room) = text.place {
+                        let now = self.readers.get(&(at, room)).cloned().unwrap_or_default();
+                        text.readers.retain(|reader| now.contains(reader));
+                        text.allowed.extend(now);
                     }
                 }
             }
@@ -142,6 +201,14 @@ impl Oracle {
             EventKind::Trouble(trouble) => self.trouble(now, at, trouble),
             EventKind::DeviceRenewed { .. } => drop(self.unnoticed.remove(&at)),
             EventKind::Renewed { .. } => self.renewed += 1,
+            EventKind::RoomChanged { room, who, change, .. } => {
+                if let (RoomChange::Removed | RoomChange::Left, Some(who)) =
+                    (change, self.ids.get(&who.client_id))
+                {
+                    self.out.insert((room.id, *who), now);
+                }
+            }
+            EventKind::RoomLeft { room, .. } => drop(self.out.insert((room.id, at), now)),
             EventKind::Chats(chats) => {
                 for chat in chats {
                     if let Some(peer) = self.ids.get(&chat.who.client_id) {
@@ -168,8 +235,7 @@ impl Oracle {
         let Some(text) = self.texts.get(index) else { return };
         let place = match message.conversation {
             Conversation::Lobby => Some(Place::Lobby),
-            // Nobody makes rooms here yet.
-            Conversation::Room(_) => None,
+            Conversation::Room(room) => Some(Place::Room(room)),
             Conversation::Direct(peer) => {
                 (self.ids.get(&peer) == Some(&text.by)).then_some(Place::Direct(at))
             }
@@ -179,6 +245,12 @@ impl Oracle {
         }
         // Who came later may be told what was said before, when its author says it again.
         let meant = text.readers.contains(&at);
+        if let Place::Room(room) = text.place
+            && !text.allowed.contains(&at)
+            && !self.added.contains(&(text.by, room, at))
+        {
+            return self.find(now, format!("{at} was shown text {index}, which is not for them"));
+        }
         let (key, by, kind) = ((text.by, text.place, text.life), text.by, text.place);
         self.shown += 1;
         self.ever.insert((at, index));
@@ -230,7 +302,8 @@ impl Oracle {
     /// be shown again.
     pub(crate) fn set_back(&mut self, at: usize, showing: Showing) {
         self.showing[at] = showing;
-        *self.went_back.entry(at).or_default() += 1;
+        self.went_back.insert(at);
+        self.copied(at);
         self.unnoticed.insert(at);
         for text in &mut self.texts {
             if text.by == at {
@@ -259,7 +332,11 @@ impl Oracle {
     fn is_forgotten(&self, text: &Text, reader: usize) -> bool {
         let state = self.chats.get(&(text.by, reader)).map(|(state, _)| *state);
         let waits = matches!(state, Some(ChatState::Asked | ChatState::Closed));
-        text.place == Place::Direct(reader) && waits && self.unnoticed.contains(&reader)
+        // Who ended a chat that a liar had broken could not say so in it.
+        let theirs = self.chats.get(&(reader, text.by)).map(|(state, _)| *state);
+        let ended = theirs == Some(ChatState::Closed) && self.lied_to.contains(&reader);
+        let forgot = waits && self.unnoticed.contains(&reader);
+        text.place == Place::Direct(reader) && (forgot || ended)
     }
 
     /// After everything: each text that was taken was shown to each of its readers, or its author
@@ -272,8 +349,10 @@ impl Oracle {
             }
             for reader in &text.readers {
                 let seen = self.ever.contains(&(*reader, index));
-                if !seen && !text.excused.contains_key(reader) && !self.is_forgotten(text, *reader)
-                {
+                let excused = text.excused.contains_key(reader)
+                    || self.is_forgotten(text, *reader)
+                    || self.was_out(text, *reader);
+                if !seen && !excused {
                     missing.push(format!(
                         "text {index} of {} at {} ms in {:?} ({} bytes) never reached {reader}",
                         text.by,

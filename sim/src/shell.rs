@@ -237,7 +237,7 @@ impl World {
                 _ => None,
             })
         };
-        let alone = !self.oracle.went_back.contains_key(&at);
+        let alone = !self.oracle.went_back.contains(&at);
         alone || appends().next().is_none() || appends().any(is_there)
     }
 
@@ -296,6 +296,8 @@ impl World {
         if let Some(process) = &self.nodes[at].process {
             self.oracle.reads(at, &process.engine.lobby_readers());
         }
+        self.oracle.rooms_made(events);
+        self.note_readers(at);
         self.oracle.events(self.now, at, events);
         let outdated = EventKind::RegistrationRefused(Code::Outdated);
         self.nodes[at].shut_out |= events.iter().any(|event| event.kind == outdated);

@@ -340,6 +340,13 @@ impl Engine {
         self.rooms.epoch(id)
     }
 
+    /// Whom a text to a room is for: everyone else in the newest list of members that one knows.
+    /// `None`: one is not in it.
+    #[must_use]
+    pub fn room_readers(&self, id: &RoomId) -> Option<Vec<ClientId>> {
+        self.rooms.readers(&self.core.identity.client_id, id)
+    }
+
     /// Whom a text to the lobby is for: who is in its session as one knows it, and who was in one
     /// before it and has not come back.
     #[must_use]

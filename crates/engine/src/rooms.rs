@@ -417,6 +417,12 @@ impl Rooms {
         Some((session.number, session.group.epoch(), session.group.members().ok()?.len()))
     }
 
+    pub(crate) fn readers(&self, me: &ClientId, id: &RoomId) -> Option<Vec<ClientId>> {
+        let open = self.rooms.get(id).filter(|room| room.row.state == State::Open);
+        let members = open?.row.roster.iter().flat_map(|roster| roster.members.iter());
+        Some(members.map(|line| line.client_id).filter(|id| id != me).collect())
+    }
+
     pub(crate) fn line(&self, cx: &Cx<'_>, id: &RoomId) -> Option<api::Room> {
         self.rooms.get(id).map(|room| room.line(cx))
     }

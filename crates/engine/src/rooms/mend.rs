@@ -145,8 +145,10 @@ pub(super) fn tick(cx: &mut Cx<'_>, room: &mut Room) {
         // The log has been asked; its answer comes, or the link ends.
         return;
     }
+    // Nobody could let in who is alone in a room.
+    let alone = room.row.roster.as_ref().is_some_and(|roster| roster.members.len() == 1);
     match mending.kind {
-        Kind::Readd { rounds, .. } if rounds < ROUNDS => ask_to_be_let_in(cx, room),
+        Kind::Readd { rounds, .. } if rounds < ROUNDS && !alone => ask_to_be_let_in(cx, room),
         _ => open_next(cx, room),
     }
 }

@@ -200,3 +200,16 @@ fn who_was_away_while_the_owners_changed_is_asked_whether_the_new_list_counts() 
         left(&world, 0, RoomOver::Removed) || !world.has(0, |k| matches!(k, EventKind::Message(_)))
     );
 }
+
+/// Nobody could let in who is alone in a room: it goes on all the same.
+#[test]
+fn a_room_of_one_goes_on_after_its_session_was_lost() {
+    let mut world = people(90, &["Alice", "Bob"]);
+    let room = make(&mut world, 0, "team");
+    world.renew(0);
+    world.connect(0);
+    world.run_for(30_000);
+    add(&mut world, 0, "Bob");
+    world.run_for(30_000);
+    talk(&mut world, &room, &[0, 1], 90);
+}
