@@ -42,6 +42,10 @@ const MAX_INVITED: usize = 100;
 pub(crate) const MAX_CHATS: usize = 4_096;
 /// A receipt waits this long for a text of one's own, or for more to be received.
 const RECEIPT_MS: u64 = 100;
+/// What was read is trimmed this long afterwards: one write of the relay for many entries.
+const TRIM_MS: u64 = 10_000;
+/// So many are trimmed at once: a stream of texts must not fill its log.
+const TRIM_ENTRIES: u64 = 256;
 
 /// What is wanted of a member that is only known by a name yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +130,8 @@ struct Chat {
     shown: Shown,
     request: Option<Unsent>,
     receipt_at: Option<u64>,
+    /// The relay is told then what is not needed any more.
+    trim_at: Option<u64>,
     /// The session is gone and another is wanted.
     mending: Option<Mending>,
     /// How often it was lost lately.
@@ -161,6 +167,7 @@ impl Chat {
             shown,
             request: None,
             receipt_at: None,
+            trim_at: None,
             mending: None,
             tries: Backoff::default(),
             caught_up: None,
@@ -214,6 +221,16 @@ impl Chat {
     fn wants_session(&self) -> bool {
         let renews = self.row.state == State::Open && self.session.is_none();
         self.row.state == State::Starting || renews
+    }
+
+    /// Both slots' word lets the relay forget what was read, also where one of them only writes.
+    fn trim_later(&mut self, cx: &mut Cx<'_>) {
+        let Some(session) = &mut self.session else { return };
+        match session.untrimmed() {
+            0 => {}
+            TRIM_ENTRIES.. => session.trim(cx, self.row.slot),
+            _ => cx.wake_at(*self.trim_at.get_or_insert(cx.now.after(TRIM_MS))),
+        }
     }
 
     /// One has ended it, but the last entry is not in the log yet.
@@ -304,7 +321,7 @@ impl Chats {
     /// The link is gone.
     pub(crate) fn unlink(&mut self) {
         for chat in self.chats.values_mut() {
-            chat.receipt_at = None;
+            (chat.receipt_at, chat.trim_at) = (None, None);
             chat.behind.unlink();
             if let Some(session) = &mut chat.session {
                 session.unlink();
@@ -374,6 +391,9 @@ impl Chats {
             let Some(chat) = self.chats.get_mut(&peer) else { return };
             follow(cx, chat, event);
         }
+        if let Some(chat) = self.chats.get_mut(&peer) {
+            chat.trim_later(cx);
+        }
     }
 
     /// Gives up the texts whose time has ended.
@@ -406,6 +426,13 @@ impl Chats {
                     chat.receipt_at = None;
                     let receipt = Draft::new(cx, Kind::Receipt, Vec::new());
                     session.say(cx, receipt);
+                }
+                Some(at) => cx.wake_at(at),
+                None => {}
+            }
+            match chat.trim_at {
+                Some(at) if at <= cx.now.mono_ms => {
+                    chat.trim_at = None;
                     session.trim(cx, chat.row.slot);
                 }
                 Some(at) => cx.wake_at(at),

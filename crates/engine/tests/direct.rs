@@ -215,3 +215,43 @@ fn w05_j_what_is_written_before_the_answer_is_sent_after_it() {
     let wanted: Vec<_> = (0..5).map(|n| format!("[private] Alice: text {n}")).collect();
     assert_eq!(texts, wanted);
 }
+
+/// What both have read is kept by no relay; what one of them has yet to read is.
+#[test]
+fn a_chats_log_is_trimmed_by_both_slots() {
+    let mut world = open(40);
+    world.msg(1, "Alice", "hello");
+    world.run();
+    let empty = world.store_copy().bytes();
+    world.disconnect(1);
+    for number in 0..100 {
+        world.msg(0, "Bob", &format!("text {number}"));
+    }
+    world.run();
+    world.run_for(60_000);
+    let full = world.store_copy().bytes();
+    assert!(full > empty + 100 * 256, "its writer alone says that it is read: {empty} {full}");
+    world.connect(1);
+    world.run();
+    world.run_for(60_000);
+    assert_eq!(world.texts(1).len(), 101);
+    let read = world.store_copy().bytes();
+    assert!(read < empty + 8 * 1_024, "{empty} {full} {read}");
+}
+
+/// Who writes faster than the clock goes does not fill the log.
+#[test]
+fn a_stream_of_texts_is_trimmed_while_it_flows() {
+    let mut world = open(41);
+    let empty = world.store_copy().bytes();
+    for number in 0..1_000 {
+        world.msg(0, "Bob", &format!("text {number}"));
+        if number % 250 == 0 {
+            world.run_for(500);
+        }
+    }
+    world.run_for(500);
+    assert_eq!(world.texts(1).len(), 1_001);
+    let kept = world.store_copy().bytes();
+    assert!(kept < empty + 300 * 1_024, "{empty} {kept}");
+}

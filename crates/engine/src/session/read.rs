@@ -68,6 +68,8 @@ impl Session {
         self.read_again_at = None;
         self.sent.clear();
         self.again_at = None;
+        // What was under way to the relay may be lost with the link.
+        self.trimmed = 0;
     }
 
     /// The relay starts sending entries.

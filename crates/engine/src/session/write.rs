@@ -19,12 +19,15 @@ impl Session {
         self.outbox.clear();
     }
 
+    /// How far the relay's log was read and not trimmed.
+    pub(crate) fn untrimmed(&self) -> u64 {
+        let read = self.cursor.filter(|_| self.reading == Reading::AtHead);
+        read.map_or(0, |cursor| cursor.position.saturating_sub(self.trimmed))
+    }
+
     /// Tells the relay that one needs nothing of what was read: both slots' word lets it go.
     pub(crate) fn trim(&mut self, cx: &mut Cx<'_>, slot: u8) {
-        let Some(cursor) = self.cursor else { return };
-        if self.reading != Reading::AtHead || cursor.position <= self.trimmed {
-            return;
-        }
+        let Some(cursor) = self.cursor.filter(|_| self.untrimmed() > 0) else { return };
         self.trimmed = cursor.position;
         let (log, token, position) = (self.log, self.keys.token.clone(), cursor.position);
         cx.ask(Ask::Trim, |seq| Request::Trim { seq, log, token, slot, position });
