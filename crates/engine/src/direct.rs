@@ -129,6 +129,8 @@ struct Chat {
     outbox: Outbox,
     shown: Shown,
     request: Option<Unsent>,
+    /// The relay had no place for it: it is sent again then. And whether the person knows.
+    full: (Option<u64>, bool),
     receipt_at: Option<u64>,
     /// The relay is told then what is not needed any more.
     trim_at: Option<u64>,
@@ -166,6 +168,7 @@ impl Chat {
             outbox,
             shown,
             request: None,
+            full: (None, false),
             receipt_at: None,
             trim_at: None,
             mending: None,
@@ -321,7 +324,7 @@ impl Chats {
     /// The link is gone.
     pub(crate) fn unlink(&mut self) {
         for chat in self.chats.values_mut() {
-            (chat.receipt_at, chat.trim_at) = (None, None);
+            (chat.receipt_at, chat.trim_at, chat.full.0) = (None, None, None);
             chat.behind.unlink();
             if let Some(session) = &mut chat.session {
                 session.unlink();
@@ -416,6 +419,7 @@ impl Chats {
     pub(crate) fn tick(&mut self, cx: &mut Cx<'_>) {
         for chat in self.chats.values_mut() {
             mend::tick(cx, chat);
+            ask::try_again(cx, chat);
             if chat.session.is_some() && cx.gap_is_due(chat.conversation()) {
                 mend::lost(cx, chat, "gap");
             }

@@ -383,7 +383,7 @@ impl Session {
 /// How long the relay gets before the same bytes are sent again, or the same log is read on.
 const RETRY_MS: u64 = 1_000;
 /// The same where it has no place left: entries expire by the day, operators act by the hour.
-const RETRY_FULL_MS: u64 = 30_000;
+pub(crate) const RETRY_FULL_MS: u64 = 30_000;
 
 fn row_name(log: &LogId) -> Vec<u8> {
     [b"session/".as_slice(), &log.0].concat()

@@ -4,9 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use undertone_engine::api::{Ended, NotSent, Trouble, Who};
-use undertone_engine::{Command, EventKind};
-use undertone_testkit::world::World;
-use undertone_wire::frame::{Code, Reply};
+use undertone_engine::{Command, Event, EventKind};
+use undertone_testkit::world::{Way, World};
+use undertone_wire::frame::{Code, Reply, Request};
 
 const DAY: i64 = 24 * 60 * 60 * 1_000;
 
@@ -335,4 +335,37 @@ fn a_command_whose_answer_the_link_takes_along_has_failed() {
     world.disconnect(0);
     let failed = |event: &&undertone_engine::Event| matches!(event.kind, EventKind::Failed(_));
     assert_eq!(world.clients[0].events.iter().filter(failed).count(), 2);
+}
+
+/// A relay or an inbox without a place is no answer: the request waits with its text.
+#[test]
+fn a_request_that_the_relay_has_no_place_for_waits_and_is_told_once() {
+    for code in [Code::RelayFull, Code::MemberFull, Code::InboxFull] {
+        for note in [false, true] {
+            let mut world = people(130, &["Alice", "Bob"]);
+            world.meddle = Some(Box::new(move |at, request| match request {
+                Request::CreateLog { seq, .. } if at == 0 && !note => refused(*seq, code),
+                Request::InboxAppend { seq, .. } if at == 0 && note => refused(*seq, code),
+                _ => Way::Passes,
+            }));
+            world.msg(0, "Bob", "one");
+            world.msg(0, "Bob", "two");
+            world.run_for(200_000);
+            let case = format!("{code:?}, note: {note}");
+            let full = |k: &&Event| matches!(k.kind, EventKind::Trouble(Trouble::Full { .. }));
+            assert_eq!(world.clients[0].events.iter().filter(full).count(), 1, "{case}");
+            let lost =
+                |k: &EventKind| matches!(k, EventKind::NotSent { .. } | EventKind::Failed(_));
+            assert!(!world.has(0, lost), "{case}: {:?}", world.troubles());
+            world.meddle = None;
+            world.run_for(31_000);
+            world.command(1, Command::Accept(None));
+            world.run();
+            assert_eq!(world.texts(1), private("Alice", &["one", "two"]), "{case}");
+        }
+    }
+}
+
+fn refused(seq: u32, code: Code) -> Way {
+    Way::Answered(Box::new(Reply::Refused { seq, code, detail: 0 }))
 }

@@ -3,7 +3,7 @@
 use super::answer::opened;
 use super::end::fail;
 use super::mend::{self, renewed};
-use super::{Chat, Chats, State, Unsent};
+use super::{Chat, Chats, State, Unsent, talk};
 use crate::api::{CommandError, EventKind, Trouble};
 use crate::content::Kind;
 use crate::core::{Ask, Cx, NoteKind};
@@ -11,7 +11,7 @@ use crate::identity::{LeafIdentity, suites_between};
 use crate::mls::{self, Group, Plan, Suite, inspect_key_package};
 use crate::notes::{self, Body, ChatRequest, FirstText, Note};
 use crate::roster::{Access, Role, Roster, RosterLine};
-use crate::session::{Draft, Session};
+use crate::session::{Draft, RETRY_FULL_MS, Session};
 use undertone_wire::account::{AccountKey, Card};
 use undertone_wire::codec::{Blob, Text};
 use undertone_wire::frame::{Code, KeyPackage, Request, Who as WireWho};
@@ -131,8 +131,38 @@ impl Chats {
                 let who = chat.person(cx);
                 cx.event(EventKind::ChatAsked(who));
             }
+            (Err(code), State::Asked) if has_no_place(code) => wait_for_place(cx, chat, code),
             (Err(code), _) => fail(cx, chat, CommandError::Refused(code)),
         }
+    }
+}
+
+fn has_no_place(code: Code) -> bool {
+    matches!(code, Code::LogFull | Code::MemberFull | Code::RelayFull | Code::InboxFull)
+}
+
+/// The relay has no place for the request now: it waits with its text, and is sent again.
+fn wait_for_place(cx: &mut Cx<'_>, chat: &mut Chat, code: Code) {
+    let at = cx.now.after(RETRY_FULL_MS);
+    cx.wake_at(at);
+    let told = std::mem::replace(&mut chat.full, (Some(at), true)).1;
+    if !told {
+        cx.trouble(Trouble::Full { place: talk::place(chat), code });
+    }
+}
+
+/// Sends a request again that the relay had no place for.
+pub(super) fn try_again(cx: &mut Cx<'_>, chat: &mut Chat) {
+    match chat.full.0 {
+        Some(at) if at > cx.now.mono_ms => cx.wake_at(at),
+        Some(_) => {
+            chat.full.0 = None;
+            if chat.request.is_some() && cx.core.registered {
+                // The log may be there; then the request is next.
+                create_log(cx, chat);
+            }
+        }
+        None => {}
     }
 }
 

@@ -139,7 +139,7 @@ pub(super) fn follow(cx: &mut Cx<'_>, chat: &mut Chat, happened: Happened) {
     }
 }
 
-fn place(chat: &Chat) -> String {
+pub(super) fn place(chat: &Chat) -> String {
     format!("the chat with {}", chat.row.name.as_str())
 }
 
