@@ -4,8 +4,8 @@
 
 use undertone_engine::api::{Conversation, Ended, Message, NotSent, SentState, Who};
 use undertone_engine::{Command, EventKind};
-use undertone_testkit::world::World;
-use undertone_wire::frame::Reply;
+use undertone_testkit::world::{Way, World};
+use undertone_wire::frame::{Reply, Request};
 
 fn who(name: &str) -> Who {
     Who(name.to_owned())
@@ -459,6 +459,43 @@ fn a_crash_while_one_lets_somebody_in_breaks_nobodys_chain() {
         world.say(1, "four");
         world.run();
         assert_eq!(world.troubles(), Vec::<String>::new(), "after {deliveries}");
+    }
+}
+
+/// Alice dies between the Welcome and the ticket: Carol knocks until she is let in, and nobody takes
+/// Bob, who knocked long ago, for one who waits, too, and leaves the session for a new one.
+#[test]
+fn whoever_crashes_while_somebody_is_let_in_all_stay_in_their_session() {
+    for seed in 0..4 {
+        for deliveries in 0..64 {
+            for crashing in [&[0][..], &[1], &[0, 1]] {
+                let mut world = people(500 + seed, &["Alice", "Bob"]);
+                world.say(0, "before");
+                world.run();
+                let opened = std::rc::Rc::new(std::cell::Cell::new(0));
+                let count = opened.clone();
+                world.meddle = Some(Box::new(move |_, request| {
+                    let opens =
+                        matches!(request, Request::CreateLog { terms, .. } if terms.ttl == 0);
+                    count.set(count.get() + usize::from(opens));
+                    Way::Passes
+                }));
+                world.add("Carol");
+                world.run_some(deliveries, 0);
+                for at in crashing {
+                    world.restart_client(*at);
+                }
+                world.run_for(60_000);
+                world.say(0, "three");
+                world.run();
+                let case = format!("seed {seed}, {crashing:?} after {deliveries}");
+                assert_eq!(opened.get(), 0, "{case}: another session");
+                // Who is let in twice may be told what was said before.
+                assert!(world.texts(2).contains(&"Alice: three".to_owned()), "{case}");
+                assert_eq!(world.texts(1), ["Alice: before", "Alice: three"], "{case}");
+                assert_eq!(world.troubles(), Vec::<String>::new(), "{case}");
+            }
+        }
     }
 }
 

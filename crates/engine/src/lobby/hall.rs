@@ -114,9 +114,10 @@ impl Lobby {
             self.waiting.retain(|waiting| waiting.leaf.client_id != leaf.client_id);
         } else if first {
             match (&self.session, &mut self.knocking) {
-                (None, Some(knocking)) => knocking.saw(leaf.client_id),
+                // Older ones brought their authors in, or are made again while these wait.
+                (None, Some(knocking)) if self.door.at_head => knocking.saw(leaf.client_id),
                 (Some(_), _) => self.queue_knock(cx, knock, leaf),
-                (None, None) => {}
+                (None, _) => {}
             }
         }
         self.store(cx);
