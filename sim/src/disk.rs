@@ -1,5 +1,6 @@
 //! A client's disk: one transaction after the other, each there only once it was synced.
 
+use crate::dice::Dice;
 use crate::planted::Planted;
 use std::collections::BTreeMap;
 use undertone_engine::Write;
@@ -74,6 +75,16 @@ impl Disk {
                 None => drop(self.rows.remove(&key)),
             }
         }
+    }
+
+    /// One bit of one value; says whether an engine is loaded from it.
+    pub(crate) fn flip(&mut self, dice: &mut Dice) -> bool {
+        let chosen = dice.below(self.rows.len());
+        let Some(((table, _), value)) = self.rows.iter_mut().nth(chosen) else { return false };
+        let (byte, bit) = (dice.below(value.len()), dice.below(8));
+        let Some(byte) = value.get_mut(byte) else { return false };
+        *byte ^= 1 << bit;
+        *table == Table::State as u8
     }
 
     /// What an engine is loaded from.

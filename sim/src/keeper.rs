@@ -3,7 +3,7 @@
 
 use crate::dice::Dice;
 use crate::planted::Planted;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use undertone_relay::MemoryStore;
 use undertone_relay::store::{
     Operation, Outcome, RequestId, Store, StoreKey, StoreReply, StoreRequest,
@@ -36,6 +36,8 @@ pub(crate) struct Keeper {
     /// Transactions that a crash would lose, one that is under way not counted.
     unsynced: VecDeque<Vec<StoreRequest>>,
     pub(crate) longest_queue: usize,
+    /// Entries that are not what was written.
+    damaged: BTreeSet<(LogId, u64)>,
 }
 
 struct Batch {
@@ -97,7 +99,8 @@ impl Keeper {
                     if is_write {
                         writes.push(request.clone());
                     }
-                    self.working.execute(request).outcome
+                    let outcome = self.working.execute(request).outcome;
+                    self.see_damage(key, outcome)
                 }
             };
             let failed = matches!(fault, Some(DiskFault::NotWritten | DiskFault::Unknown));
@@ -111,6 +114,34 @@ impl Keeper {
         let answers = if early { std::mem::take(&mut replies) } else { Vec::new() };
         self.batch = Some(Batch { until: now + takes, writes, replies, fault });
         answers
+    }
+
+    /// A bit of an entry flips; says whether there was one.
+    pub(crate) fn damage(&mut self, log: LogId, dice: &mut Dice) -> Option<u64> {
+        let operation = Operation::Read { from: 0, max_entries: 64, max_bytes: 1 << 20 };
+        let request = StoreRequest { id: RequestId(0), key: StoreKey::Log(log), operation };
+        let Outcome::Page { entries, .. } = self.durable.execute(request).outcome else {
+            return None;
+        };
+        let position = entries.get(dice.below(entries.len()))?.position;
+        self.damaged.insert((log, position));
+        Some(position)
+    }
+
+    /// As a store with a checksum for each value: what comes before a damaged entry is given.
+    fn see_damage(&self, key: StoreKey, outcome: Outcome) -> Outcome {
+        let (StoreKey::Log(log), Outcome::Page { mut entries, .. }) = (key, outcome.clone()) else {
+            return outcome;
+        };
+        let is_bad = |position: u64| self.damaged.contains(&(log, position));
+        match entries.iter().position(|entry| is_bad(entry.position)) {
+            None => outcome,
+            Some(0) => Outcome::Damaged { position: entries[0].position },
+            Some(at) => {
+                entries.truncate(at);
+                Outcome::Page { entries, end: false }
+            }
+        }
     }
 
     fn sync(&mut self, writes: Vec<StoreRequest>, planted: Option<Planted>) {
@@ -144,6 +175,7 @@ impl Keeper {
     }
 
     pub(crate) fn put_back(&mut self, copy: MemoryStore) {
+        self.damaged.clear();
         (self.working, self.durable) = (copy.clone(), copy);
     }
 

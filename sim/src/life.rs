@@ -68,6 +68,8 @@ struct Climate {
     clones: bool,
     /// The relay lies to one reader.
     lies: bool,
+    /// Bits of disks flip, the relay's and clients'.
+    flips: bool,
 }
 
 pub(crate) struct Life {
@@ -123,6 +125,7 @@ impl Life {
             3 => self.climate.set_back = true,
             4 => self.climate.clones = true,
             5 => self.climate.lies = true,
+            6 => self.climate.flips = true,
             _ => {}
         }
         let weather = Weather {
@@ -146,8 +149,8 @@ impl Life {
 
     /// Whether something happens after which sessions are made anew.
     fn is_hard(&self) -> bool {
-        let Climate { forgets, goes_back, set_back, clones, lies, .. } = self.climate;
-        forgets || goes_back || set_back || clones || lies
+        let Climate { forgets, goes_back, set_back, clones, lies, flips, .. } = self.climate;
+        forgets || goes_back || set_back || clones || lies || flips
     }
 
     fn storm(&mut self) -> bool {
@@ -264,7 +267,10 @@ impl Life {
         let at = self.anyone();
         if self.climate.crashes && self.world.is_running(at) {
             let away = self.world.dice.within(0..20_000);
-            self.world.crash(at, away);
+            match self.world.dice.percent(50) {
+                true => self.world.crash(at, away),
+                false => self.world.nodes[at].dies_writing = Some(away),
+            }
         }
     }
 
@@ -319,7 +325,7 @@ impl Life {
     fn hard(&mut self) {
         let away = self.world.dice.within(100..8_000);
         let at = self.anyone();
-        let Climate { forgets, goes_back, set_back, clones, lies, .. } = self.climate;
+        let Climate { forgets, goes_back, set_back, clones, lies, flips, .. } = self.climate;
         if forgets && self.world.dice.percent(30) && self.world.hub.brain.is_some() {
             self.world.crash_hub(away);
             self.world.lose_store();
@@ -331,6 +337,10 @@ impl Life {
             self.copy_or_put_back_a_profile(at, away, clones);
         } else if lies {
             self.lie(at);
+        } else if flips && self.world.dice.percent(50) {
+            self.world.flip_in_the_store();
+        } else if flips && self.world.is_running(at) && self.world.nodes[at].flipped.is_none() {
+            self.world.flip(at, away);
         }
     }
 
@@ -393,7 +403,7 @@ impl Life {
             world.oracle.excuse(victim, "its relay lied");
         }
         for node in &mut world.nodes {
-            node.dark = false;
+            (node.dark, node.dies_writing) = (false, None);
         }
         // What a failing store refused is asked for again on the next connection.
         let conns: Vec<u64> = world.links.keys().copied().collect();

@@ -41,6 +41,15 @@ pub(crate) struct Commit {
     pub(crate) uses: Vec<Use>,
     pub(crate) redials: bool,
     pub(crate) renews: bool,
+    /// It changes something.
+    pub(crate) writes: bool,
+}
+
+/// A bit that flipped on a disk.
+pub(crate) struct Flipped {
+    pub(crate) before: Disk,
+    /// In a row that an engine is loaded from.
+    pub(crate) state: bool,
 }
 
 /// A program that runs.
@@ -70,6 +79,10 @@ pub(crate) struct Node {
     pub(crate) dial_at: Option<u64>,
     /// It has no network, or its person wants none.
     pub(crate) dark: bool,
+    /// It ends in the middle of its next transaction, for so long.
+    pub(crate) dies_writing: Option<u64>,
+    /// Before its next start a bit of its disk flips; the disk as it was.
+    pub(crate) flipped: Option<Flipped>,
     /// It was told that another copy counts, and tries nothing by itself.
     pub(crate) shut_out: bool,
     /// Its person wants this copy to count; a mark beside the profile.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use undertone_engine::api::{
-    ChatState, CommandError, Conversation, NotSent, RoomChange, RoomId, Trouble,
+    ChatState, CommandError, Conversation, Ended, NotSent, RoomChange, RoomId, Trouble,
 };
 use undertone_engine::{Event, EventKind};
 use undertone_wire::ids::{ClientId, EntryId};
@@ -200,7 +200,23 @@ impl Oracle {
             EventKind::Message(message) if !message.own => self.show(now, at, message),
             EventKind::Trouble(trouble) => self.trouble(now, at, trouble),
             EventKind::DeviceRenewed { .. } => drop(self.unnoticed.remove(&at)),
-            EventKind::Renewed { .. } => self.renewed += 1,
+            EventKind::Renewed { cause, .. } => {
+                self.renewed += 1;
+                // In a life in which nothing goes back, a relay has what it is asked for.
+                if !self.renewals && matches!(*cause, "expired" | "absent" | "went-back") {
+                    self.find(now, format!("{at} needs a new session ({cause})"));
+                }
+            }
+            // What was at the relay when its author ended the chat is not offered again.
+            EventKind::ChatEnded { who, why: Ended::ByMe, .. } if self.renewals => {
+                if let Some(peer) = self.ids.get(&who.client_id).copied() {
+                    let ended =
+                        |text: &&mut Text| text.by == at && text.place == Place::Direct(peer);
+                    for text in self.texts.iter_mut().filter(ended) {
+                        text.excused.insert(peer, "its chat was ended, and the relay went back");
+                    }
+                }
+            }
             EventKind::RoomChanged { room, who, change, .. } => {
                 if let (RoomChange::Removed | RoomChange::Left, Some(who)) =
                     (change, self.ids.get(&who.client_id))

@@ -34,11 +34,13 @@ pub enum Planted {
     WriteSetIsTorn,
     /// The relay lets go of one entry more than its readers said.
     TrimIsOneTooFar,
+    /// A client's timers run by the clock on the wall.
+    TimersRunByTheWall,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ClientSyncDoesNothing,
         Self::ClientSendsBeforeCommit,
         Self::ClientShowsBeforeCommit,
@@ -54,5 +56,6 @@ impl Planted {
         Self::HeaderIsNotWritten,
         Self::WriteSetIsTorn,
         Self::TrimIsOneTooFar,
+        Self::TimersRunByTheWall,
     ];
 }

@@ -27,6 +27,14 @@ impl World {
         self.hub.keepers[1].put_back(copy);
     }
 
+    /// A bit of an entry flips on the relay's disk.
+    pub(crate) fn flip_in_the_store(&mut self) {
+        let logs: Vec<_> = self.liar.tokens.keys().copied().collect();
+        let Some(log) = logs.get(self.dice.below(logs.len())).copied() else { return };
+        let position = self.hub.keepers[1].damage(log, &mut self.dice);
+        self.note(&format!("a bit of entry {position:?} of {log} flips"), &[]);
+    }
+
     /// Somebody asks for a log that others read, with a token out of the air.
     pub(crate) fn probe(&mut self, at: usize) {
         let others = self.liar.tokens.iter().filter(|(_, (_, readers))| !readers.contains(&at));

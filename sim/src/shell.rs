@@ -1,6 +1,6 @@
 //! A client's shell: takes what waits, commits what follows, and only then sends and shows it.
 
-use crate::node::{Commit, Heard, Process};
+use crate::node::{Commit, Flipped, Heard, Process};
 use crate::oracle::CANARY;
 use crate::planted::Planted;
 use crate::world::World;
@@ -43,6 +43,9 @@ impl World {
             self.find(format!("{at} has a text in the clear on its disk"));
         }
         match Engine::load(rows, seal) {
+            Ok(_) if self.nodes[at].flipped.take_if(|flipped| flipped.state).is_some() => {
+                self.find(format!("{at} did not notice a flipped bit"));
+            }
             Ok(mut engine) => {
                 engine.watch();
                 let node = &mut self.nodes[at];
@@ -51,8 +54,28 @@ impl World {
                 node.process = Some(Process { engine, mono, heard, commit, wake_at, up });
                 node.dial_at = Some(self.now);
             }
-            Err(error) => self.find(format!("{at} cannot load its profile: {error}")),
+            Err(error) => match self.nodes[at].flipped.take() {
+                Some(flipped) => self.put_back(at, flipped),
+                None => self.find(format!("{at} cannot load its profile: {error}")),
+            },
         }
+    }
+
+    /// The person was told that the profile is damaged, and has a copy of it.
+    fn put_back(&mut self, at: usize, flipped: Flipped) {
+        self.note(&format!("{at} is told that its profile is damaged"), &[]);
+        self.nodes[at].disk = flipped.before;
+        self.nodes[at].start_at = Some(self.now + self.dice.within(100..20_000));
+    }
+
+    /// The program ends, and a bit of its disk flips.
+    pub(crate) fn flip(&mut self, at: usize, away: u64) {
+        self.crash(at, away);
+        let node = &mut self.nodes[at];
+        let before = node.disk.clone();
+        let state = node.disk.flip(&mut self.dice);
+        node.flipped = Some(Flipped { before, state });
+        self.note(&format!("a bit of {at} flips"), &[]);
     }
 
     /// The program ends, as by a power cut.
@@ -147,9 +170,12 @@ impl World {
     fn step(&mut self, at: usize, input: Input, pending: &mut Pending) {
         let key = StepKey::new(self.dice.bytes());
         let wall_ms = self.wall(self.nodes[at].wall_skew);
-        let (now, nodes) = (self.now, &mut self.nodes);
+        let (now, nodes, planted) = (self.now, &mut self.nodes, self.planted);
         let Some(process) = &mut nodes[at].process else { return };
-        let mono_ms = process.mono + now;
+        let mono_ms = match planted {
+            Some(Planted::TimersRunByTheWall) => wall_ms,
+            _ => process.mono + now,
+        };
         let step = process.engine.handle(input, Now { mono_ms, wall_ms }, key);
         process.wake_at = step.wake_at;
         pending.uses.extend(process.engine.take_uses());
@@ -170,6 +196,7 @@ impl World {
 
     /// Begins a transaction. Nothing else is taken before it ended.
     fn settle(&mut self, at: usize, mut pending: Pending) {
+        let writes = !pending.writes.is_empty();
         let fails = self.dice.percent(self.weather.client_disk) && !pending.writes.is_empty();
         let takes = if pending.writes.is_empty() { 0 } else { self.dice.within(0..8) };
         if self.planted == Some(Planted::ShownRowsAreLost) {
@@ -197,8 +224,18 @@ impl World {
         node.disk.write(number, pending.writes);
         let Pending { sends, events, tags, uses, redials, renews, .. } = pending;
         if let Some(process) = &mut node.process {
-            process.commit =
-                Some(Commit { until, number, fails, sends, events, tags, uses, redials, renews });
+            process.commit = Some(Commit {
+                until,
+                number,
+                fails,
+                sends,
+                events,
+                tags,
+                uses,
+                redials,
+                renews,
+                writes,
+            });
         }
     }
 
@@ -207,6 +244,14 @@ impl World {
         let node = &mut self.nodes[at];
         let commit = node.process.as_mut().and_then(|process| process.commit.take());
         let Some(commit) = commit else { return };
+        if commit.writes
+            && let Some(away) = node.dies_writing.take()
+        {
+            if let Some(process) = &mut node.process {
+                process.commit = Some(commit);
+            }
+            return self.crash(at, away);
+        }
         if commit.fails {
             return self.failed(at, commit);
         }

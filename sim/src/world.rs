@@ -147,6 +147,8 @@ impl World {
             conn: None,
             dial_at: None,
             dark: false,
+            dies_writing: None,
+            flipped: None,
             shut_out: false,
             renews: false,
             next_tag: 1,
@@ -217,7 +219,13 @@ impl World {
                 Some(commit) => push(Some(commit.until), Due::Commits(at)),
                 None => {
                     push((!process.heard.is_empty()).then_some(now), Due::Hears(at));
-                    let wake = process.wake_at.map(|wake| wake.saturating_sub(process.mono));
+                    let began = match self.planted {
+                        Some(Planted::TimersRunByTheWall) => {
+                            self.wall(node.wall_skew).saturating_sub(now)
+                        }
+                        _ => process.mono,
+                    };
+                    let wake = process.wake_at.map(|wake| wake.saturating_sub(began));
                     push(wake, Due::Wakes(at));
                 }
             }

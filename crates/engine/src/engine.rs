@@ -1,35 +1,45 @@
 //! The brain of a client: everything it knows and decides.
 
-mod commands;
-mod inbox;
-mod presence;
-mod registration;
-mod replies;
-mod rows;
-
-pub(crate) use commands::member_name;
-pub(crate) use rows::rows_under;
-
-use crate::api::{CommandError, EventKind, Input, Step};
-use crate::core::{Ask, Core, Cx, Profile, WentBack};
-use crate::direct::Chats;
-use crate::engine::rows::{
-    KeysRow, MLS_ROWS, VERSION, identity_of, keys_row, load_lobby, operator_of, row,
+use crate::api::{
+    Command, CommandError, Conversation, EventKind, Input, RoomOrder, Step, Trouble, Who,
 };
-use crate::identity::Identity;
+use crate::core::{Ask, Core, Cx, Deferred, Profile, SessionAsk, WentBack};
+use crate::direct::{Chats, Then, Wanted};
+use crate::hpke::InboxSecret;
+use crate::identity::{Identity, direct_suites};
 use crate::lobby::Lobby;
-use crate::mls::{Provider, StepKey};
+use crate::mls::{Provider, Signer, StepKey, Suite, key_package};
+use crate::notes::{Body, Note};
 use crate::people::{Contact, People};
 use crate::rooms::Rooms;
 use crate::seal::SealKey;
+use crate::session::Happened;
 use crate::silence;
+use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
-use undertone_wire::account::{AccountKind, Fingerprint, RegistrationContext};
-use undertone_wire::ids::{ClientId, LogId, RoomId};
+use undertone_wire::account::{AccountKind, AccountSecret, Fingerprint, RegistrationContext};
+use undertone_wire::codec::{self, Blob, List};
+use undertone_wire::frame::{Code, KeyPackage, Present, Reply, Request, Who as WireWho};
+use undertone_wire::ids::{ClientId, Incarnation, LogId, RoomId};
 use undertone_wire::invite::Invite;
 use undertone_wire::link::LinkSecret;
+use undertone_wire::lobby::LobbySecret;
 use undertone_wire::name::Name;
 use undertone_wire::time::Now;
+use zeroize::Zeroizing;
+
+/// Key packages given to the relay at once, beside the last resort: chats others start while one
+/// is away. They cost 2.6 KB each.
+const PACKAGES: usize = 4;
+/// New ones are published when no more are left.
+const PACKAGES_LOW: u32 = 1;
+
+/// Commands that wait for the relay to say who is meant: what somebody pastes at once.
+const MAX_BEHIND: usize = 1_024;
+/// Notes that wait for what was said before them: as many requests as may be open, twice.
+const MAX_DEFERRED: usize = 200;
+/// They wait this long at most: a log that cannot be read keeps nobody from asking.
+const READ_FIRST_MS: u64 = 60_000;
 
 /// What a new profile starts from.
 #[derive(Debug, Clone)]
@@ -58,6 +68,46 @@ pub enum EngineError {
     #[error("a key could not be made")]
     Keys,
 }
+
+/// The account, and the keys of its device.
+#[derive(Encode, Decode)]
+#[cbor(array)]
+struct KeysRow {
+    #[n(0)]
+    version: u16,
+    #[n(1)]
+    client_id: ClientId,
+    #[n(2)]
+    ecdsa: bool,
+    #[n(3)]
+    #[cbor(with = "minicbor::bytes")]
+    account: [u8; 32],
+    #[n(4)]
+    #[cbor(with = "minicbor::bytes")]
+    link: [u8; 32],
+    #[n(5)]
+    #[cbor(with = "minicbor::bytes")]
+    inbox: [u8; 32],
+    #[n(6)]
+    signers: Vec<SignerRow>,
+    #[n(7)]
+    invite: String,
+    #[n(8)]
+    operator: bool,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(array)]
+struct SignerRow {
+    #[n(0)]
+    suite: u16,
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    secret: Vec<u8>,
+}
+
+/// The version of all rows together.
+const VERSION: u16 = 1;
 
 /// One account at one relay.
 #[derive(Debug)]
@@ -311,8 +361,77 @@ impl Engine {
     }
 }
 
+const MLS_ROWS: &[u8] = b"mls/";
+
 /// Draws of a step are numbered; those of renewing begin where no other part of a step comes to.
 const DRAWS_OF_RENEWING: u64 = 1 << 32;
+
+fn keys_row(identity: &Identity, invite: &str, operator: bool) -> KeysRow {
+    let signer = |(suite, signer): &(Suite, Signer)| SignerRow {
+        suite: suite.code(),
+        secret: signer.to_bytes().to_vec(),
+    };
+    KeysRow {
+        version: VERSION,
+        client_id: identity.client_id,
+        ecdsa: identity.account.kind() == AccountKind::EcdsaP256,
+        account: *identity.account.as_bytes(),
+        link: *identity.link.as_bytes(),
+        inbox: *identity.inbox.as_bytes(),
+        signers: identity.signers.iter().map(signer).collect(),
+        invite: invite.to_owned(),
+        operator,
+    }
+}
+
+fn identity_of(keys: &KeysRow) -> Option<Identity> {
+    let kind = if keys.ecdsa { AccountKind::EcdsaP256 } else { AccountKind::Ed25519 };
+    let signers = keys.signers.iter().map(|row| {
+        Some((Suite::from_code(row.suite).ok()?, Signer::from_bytes(&row.secret).ok()?))
+    });
+    Some(Identity {
+        client_id: keys.client_id,
+        account: AccountSecret::from_bytes(kind, keys.account)?,
+        link: LinkSecret::from_bytes(keys.link),
+        inbox: InboxSecret::from_bytes(&keys.inbox),
+        signers: signers.collect::<Option<_>>()?,
+    })
+}
+
+fn operator_of(invite: &Invite) -> Option<[u8; 16]> {
+    invite.inviter.as_ref().filter(|i| i.name.is_operator()).map(|inviter| inviter.key_hash)
+}
+
+fn row<T>(rows: &BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>, name: &[u8]) -> Option<T>
+where
+    T: for<'b> Decode<'b, ()> + Encode<()>,
+{
+    codec::decode(rows.get(name)?).ok()
+}
+
+/// All rows under a prefix, with the rest of their names.
+pub(crate) fn rows_under<T>(
+    rows: &BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>,
+    prefix: &'static [u8],
+) -> impl Iterator<Item = Option<(Vec<u8>, T)>>
+where
+    T: for<'b> Decode<'b, ()> + Encode<()>,
+{
+    rows.range(prefix.to_vec()..)
+        .map_while(move |(name, value)| Some((name.strip_prefix(prefix)?.to_vec(), value)))
+        .map(|(name, value)| Some((name, codec::decode(value).ok()?)))
+}
+
+fn load_lobby(
+    cx: &Cx<'_>,
+    invite: &Invite,
+    rows: &BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>,
+) -> Result<Option<Lobby>, EngineError> {
+    let Some(secret) = invite.lobby_half() else { return Ok(None) };
+    let open = *secret.as_bytes() == *LobbySecret::open(&invite.relay_half().relay_key).as_bytes();
+    let lobby = Lobby::load(cx, secret.keys(), open, rows).ok_or(EngineError::Profile("lobby"))?;
+    Ok(Some(lobby))
+}
 
 /// The parts of an engine during one step.
 struct Hands<'a, 'b> {
@@ -418,4 +537,710 @@ impl Hands<'_, '_> {
         }
         self.cx.wake_at(self.cx.core.look_at);
     }
+
+    fn register(&mut self) {
+        let core = &*self.cx.core;
+        let (Some(link), Some(name)) = (core.link, core.profile.name.clone()) else { return };
+        let Some(card) = core.identity.card(&name, core.profile.card_version) else { return };
+        let proof = link.sign(&core.identity.account, &card);
+        self.cx.ask(Ask::Register, |seq| Request::Register { seq, card, proof });
+    }
+
+    fn command(&mut self, command: Command) -> Result<(), CommandError> {
+        match command {
+            Command::Register(name) => self.choose_name(name),
+            Command::Send { to: Conversation::Lobby, text } => {
+                let lobby = self.lobby.as_mut().ok_or(CommandError::NoLobby)?;
+                lobby.say(self.cx, text)
+            }
+            Command::Send { to: Conversation::Direct(peer), text } => {
+                self.chats.send(self.cx, &peer, text)
+            }
+            Command::Send { to: Conversation::Room(room), text } => {
+                self.rooms.say(self.cx, &room, text)
+            }
+            Command::RoomNew(name) => self.rooms.make(self.cx, &name),
+            Command::Rooms => {
+                let lines = self.rooms.lines(self.cx);
+                self.cx.event(EventKind::Rooms(lines));
+                Ok(())
+            }
+            Command::InRoom { room, order } => self.in_room(&room, order),
+            Command::Find(who) => self.find_place(who),
+            Command::Direct { who, text } => self.find(who, Then::Talk(text)),
+            Command::Accept(who) => {
+                if let Some(room) = self.invitation(who.as_ref()) {
+                    self.rooms.accept(self.cx, &room);
+                    return Ok(());
+                }
+                let who = self.known(who)?;
+                self.chats.accept(self.cx, who)
+            }
+            Command::Decline(who) => {
+                if let Some(room) = self.invitation(who.as_ref()) {
+                    self.rooms.decline(self.cx, &room);
+                    return Ok(());
+                }
+                let who = self.known(who)?;
+                self.chats.decline(self.cx, who)
+            }
+            Command::End(who) => {
+                let name = who.0.clone();
+                let peer = self.known(Some(who))?.ok_or(CommandError::UnknownMember(name))?;
+                self.chats.end(self.cx, &peer)
+            }
+            Command::Resolve(who) => self.find(who, Then::Tell),
+            Command::Key(who) => self.find(who, Then::TellKey),
+            Command::List => {
+                self.list();
+                Ok(())
+            }
+            Command::History { of, count } => {
+                self.cx.read_history(of, count);
+                Ok(())
+            }
+            Command::Sent => {
+                self.sent();
+                Ok(())
+            }
+            Command::Chats => {
+                let lines = self.chats.lines(self.cx);
+                self.cx.event(EventKind::Chats(lines));
+                Ok(())
+            }
+        }
+    }
+
+    /// The invitation to a room that is meant, where no chat request is.
+    fn invitation(&self, who: Option<&Who>) -> Option<RoomId> {
+        let asked = match who {
+            Some(who) => self.cx.core.people.resolve(who).ok().flatten(),
+            None => None,
+        };
+        let chat = self.chats.asks(asked.as_ref(), who.is_none());
+        if chat { None } else { self.rooms.invitation(who) }
+    }
+
+    fn in_room(&mut self, room: &Who, order: RoomOrder) -> Result<(), CommandError> {
+        let id = self.rooms.find(room)?;
+        match order {
+            RoomOrder::Add(who) => self.find(who, Then::AddTo(id)),
+            order => self.rooms.order(self.cx, &id, order),
+        }
+    }
+
+    /// A room or a member.
+    fn find_place(&mut self, who: Who) -> Result<(), CommandError> {
+        let room = match self.rooms.find(&who) {
+            Ok(id) => self.rooms.line(self.cx, &id),
+            Err(CommandError::UnknownRoom(_)) if !who.0.starts_with('#') => None,
+            Err(error) => return Err(error),
+        };
+        let Some(room) = room else { return self.find(who, Then::Tell) };
+        if self.cx.core.people.resolve(&who)?.is_some() {
+            return Err(CommandError::RoomOrMember(who.0));
+        }
+        self.cx.event(EventKind::RoomFound(room));
+        Ok(())
+    }
+
+    /// A member that is known here.
+    fn known(&self, who: Option<Who>) -> Result<Option<ClientId>, CommandError> {
+        let Some(who) = who else { return Ok(None) };
+        let found = self.cx.core.people.resolve(&who)?;
+        found.map(Some).ok_or(CommandError::UnknownMember(who.0))
+    }
+
+    fn choose_name(&mut self, name: Name) -> Result<(), CommandError> {
+        let profile = &mut self.cx.core.profile;
+        if profile.registered {
+            return Err(CommandError::Internal("the name cannot be changed yet"));
+        }
+        profile.name = Some(name);
+        self.cx.put_profile();
+        self.register();
+        Ok(())
+    }
+
+    fn list(&mut self) {
+        let people = &self.cx.core.people;
+        let members = people.online().filter_map(|(id, name)| people.person(id, Some(name)));
+        let members = members.collect();
+        self.cx.event(EventKind::Members(members));
+    }
+
+    fn sent(&mut self) {
+        /// As many as a person looks at.
+        const NEWEST: usize = 10;
+        let mut sent = self.chats.sent();
+        sent.extend(self.rooms.sent());
+        sent.extend(self.lobby.iter().flat_map(|lobby| lobby.sent()));
+        sent.sort_by_key(|sent| sent.time);
+        let surplus = sent.len().saturating_sub(NEWEST);
+        sent.drain(..surplus);
+        self.cx.event(EventKind::Sent(sent));
+    }
+
+    /// Finds who is meant, here or at the relay, and goes on.
+    fn find(&mut self, who: Who, then: Then) -> Result<(), CommandError> {
+        if let Then::Talk(Some(text)) = &then {
+            crate::direct::check_text(text)?;
+        }
+        if let Some(me) = self.cx.me()
+            && (who.0 == me.client_id.to_string() || names(&who.0, &me.name))
+        {
+            return Err(CommandError::Yourself);
+        }
+        if self.cx.core.resolves(&who) {
+            // What was typed before is said before this.
+            if self.cx.core.behind.len() >= MAX_BEHIND {
+                return Err(CommandError::TooManyRequests);
+            }
+            self.cx.core.behind.push((self.cx.tag, Wanted { who, then }));
+            return Ok(());
+        }
+        let here = self.cx.core.people.resolve(&who)?;
+        let asks = here.is_none() || then == Then::TellKey;
+        if asks && !self.cx.core.registered {
+            return Err(CommandError::NotConnected);
+        }
+        let wire = match (here, ClientId::parse(&who.0)) {
+            // A key is always read from the card.
+            (Some(peer), _) if then == Then::TellKey => WireWho::Id(peer),
+            (Some(peer), _) => return self.found(peer, then),
+            (None, Some(id)) => WireWho::Id(id),
+            (None, None) => WireWho::Name(
+                member_name(&who.0).ok_or_else(|| CommandError::UnknownMember(who.0.clone()))?,
+            ),
+        };
+        let wanted = Ask::ResolveFor(Box::new(Wanted { who, then }));
+        self.cx.ask(wanted, |seq| Request::Lookup { seq, who: wire });
+        Ok(())
+    }
+
+    fn found(&mut self, peer: ClientId, then: Then) -> Result<(), CommandError> {
+        let unknown = || CommandError::UnknownMember(peer.to_string());
+        let person = self.cx.core.people.person(&peer, None).ok_or_else(unknown)?;
+        match then {
+            Then::Tell | Then::TellKey => {
+                self.cx.event(EventKind::Resolved(person));
+                Ok(())
+            }
+            Then::Talk(text) => self.chats.talk(self.cx, peer, &person.name, text),
+            Then::AddTo(room) => self.rooms.add(self.cx, &room, peer),
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) {
+        match reply {
+            Reply::Pong { .. } | Reply::Invited { .. } | Reply::Invites { .. } | Reply::Seen(_) => {
+            }
+            Reply::Done { seq } => self.done(seq),
+            Reply::Refused { seq, code, detail } => self.refused(seq, code, detail),
+            Reply::Registered { seq, store, online } => self.registered(seq, store, online),
+            Reply::Found { seq, card } => self.found_card(seq, card),
+            Reply::TakenKeyPackage { seq, package } => {
+                self.package(seq, package);
+            }
+            Reply::Appended { seq, position, .. } => self.appended(seq, position),
+            Reply::Subscribed { seq, incarnation, after, writer, .. } => {
+                self.subscribed(seq, (incarnation, after, writer));
+            }
+            Reply::Entry(entry) => self.entry(&entry),
+            Reply::Head { log, .. } => self.head(&log),
+            Reply::Unsubscribed { log, code } => self.unsubscribed(&log, code),
+            Reply::InboxEntry { position, body, .. } => self.inbox_entry(position, &body),
+            Reply::InboxHead { .. } => {}
+            Reply::UserList { seq, members, .. } => {
+                if self.answered(seq) == Some(Ask::WatchPresence) {
+                    self.user_list(members.into_vec());
+                }
+            }
+            Reply::Came(present) => self.came(&present),
+            Reply::Went { client_id } => self.went(&client_id),
+            Reply::Bye { code } => self.cx.news(EventKind::Bye(code)),
+        }
+    }
+
+    fn answered(&mut self, seq: u32) -> Option<Ask> {
+        let (ask, tag) = self.cx.core.answered(seq)?;
+        self.cx.tag = tag;
+        Some(ask)
+    }
+
+    fn done(&mut self, seq: u32) {
+        match self.answered(seq) {
+            Some(Ask::Lobby(ask)) => {
+                if let Some(lobby) = self.lobby {
+                    lobby.on_done(self.cx, ask);
+                }
+            }
+            Some(Ask::Room(room, ask)) => self.rooms.on_done(self.cx, &room, ask),
+            Some(Ask::PublishPackages) => {
+                self.cx.core.publishing = false;
+                self.cx.core.profile.packages_left = PACKAGES as u32;
+                self.cx.put_profile();
+            }
+            Some(Ask::ChatLog(peer)) => self.chats.on_log_created(self.cx, peer),
+            Some(Ask::ChatNote(peer, kind)) => {
+                self.chats.on_note_answer(self.cx, peer, kind, Ok(()));
+            }
+            _ => {}
+        }
+    }
+
+    fn refused(&mut self, seq: u32, code: Code, detail: u64) {
+        if self.cx.core.put_off(seq, code, self.cx.now) {
+            // The tick that comes then says when the next one is.
+            return self.cx.wake_put_off();
+        }
+        match self.answered(seq) {
+            Some(Ask::Register) => self.registration_refused(code, detail),
+            Some(Ask::Lobby(ask)) => {
+                if let Some(lobby) = self.lobby {
+                    lobby.on_refused(self.cx, ask, code, detail);
+                }
+            }
+            Some(Ask::Room(room, ask)) => self.rooms.on_refused(self.cx, &room, ask, code),
+            Some(Ask::Session(log, ask)) => self.session_refused(&log, ask, seq, code, detail),
+            Some(Ask::ChatNote(peer, kind)) => {
+                self.chats.on_note_answer(self.cx, peer, kind, Err(code));
+            }
+            // A log that is there already is one's own from before the link broke.
+            Some(Ask::ChatLog(peer)) if code == Code::Exists => {
+                self.chats.on_log_created(self.cx, peer);
+            }
+            Some(Ask::ChatLog(peer)) => {
+                let kind = crate::core::NoteKind::Request;
+                self.chats.on_note_answer(self.cx, peer, kind, Err(code));
+            }
+            Some(Ask::CardFor(peer)) => self.chats.on_card(self.cx, peer, None),
+            Some(Ask::PackageFor(peer, suite)) => {
+                self.chats.on_package(self.cx, peer, suite, None);
+            }
+            Some(Ask::ResolveFor(wanted)) => {
+                self.cx.event(EventKind::Failed(CommandError::Refused(code)));
+                self.go_on(&wanted.who);
+            }
+            _ => {}
+        }
+    }
+
+    fn registration_refused(&mut self, code: Code, detail: u64) {
+        if code == Code::Outdated && self.raise_card(detail) {
+            return self.register();
+        }
+        let profile = &mut self.cx.core.profile;
+        if matches!(code, Code::NameTaken | Code::NameReserved) && !profile.registered {
+            profile.name = None;
+            self.cx.put_profile();
+        }
+        self.cx.event(EventKind::RegistrationRefused(code));
+    }
+
+    /// Another copy of this profile has a newer card. It counts, unless this device has just taken
+    /// new keys: then its card is raised above the other's, once a link.
+    fn raise_card(&mut self, known: u64) -> bool {
+        let core = &mut *self.cx.core;
+        let next = known.max(core.profile.card_version).checked_add(1);
+        let (Some(true), Some(next), false) = (core.profile.renewing, next, core.raised) else {
+            return false;
+        };
+        (core.profile.card_version, core.raised) = (next, true);
+        self.cx.put_profile();
+        true
+    }
+
+    fn session_refused(&mut self, log: &LogId, ask: SessionAsk, seq: u32, code: Code, detail: u64) {
+        let run = |session: &mut crate::session::Session, cx: &mut Cx<'_>| match ask {
+            SessionAsk::Append => session.on_append_refused(cx, seq, code, detail),
+            SessionAsk::Subscribe => session.on_subscribe_refused(cx, code),
+        };
+        self.with_session(log, run);
+    }
+
+    fn with_session(
+        &mut self,
+        log: &LogId,
+        run: impl FnOnce(&mut crate::session::Session, &mut Cx<'_>) -> Vec<crate::session::Happened>,
+    ) {
+        match self.lobby {
+            Some(lobby) if lobby.reads(log) => lobby.with_session(self.cx, log, run),
+            _ if self.rooms.by_log(log).is_some() => self.rooms.with_session(self.cx, log, run),
+            _ => self.chats.with_session(self.cx, log, run),
+        }
+    }
+
+    fn registered(&mut self, seq: u32, store: Incarnation, online: u32) {
+        if self.answered(seq) != Some(Ask::Register) {
+            return;
+        }
+        let profile = &mut self.cx.core.profile;
+        let first = !profile.registered;
+        let restarted = profile.store.is_some_and(|before| before != store);
+        profile.registered = true;
+        if restarted {
+            (profile.inbox_read, profile.packages_left) = (0, 0);
+        }
+        profile.store = Some(store);
+        profile.renewing = None;
+        self.cx.core.registered = true;
+        self.cx.put_profile();
+        if restarted {
+            self.cx.news(EventKind::RelayRestarted);
+        }
+        let others = online.saturating_sub(1);
+        if let Some(me) = self.cx.me() {
+            self.cx.event(EventKind::Registered { me, others, first });
+        }
+        let rooms = self.rooms.lines(self.cx);
+        if !rooms.is_empty() {
+            self.cx.news(EventKind::Rooms(rooms));
+        }
+        self.begin();
+    }
+
+    /// What every connection starts with.
+    fn begin(&mut self) {
+        self.cx.ask(Ask::WatchPresence, |seq| Request::WatchPresence { seq });
+        // All there is: what was read is trimmed, what comes twice changes nothing, and the inbox of
+        // a relay that went back has other notes at the same places.
+        self.cx.core.profile.inbox_read = 0;
+        self.cx.ask(Ask::InboxSubscribe, |seq| Request::InboxSubscribe { seq, after: 0 });
+        if self.cx.core.profile.packages_left < PACKAGES_LOW {
+            self.publish_packages();
+        }
+        self.chats.resume(self.cx);
+        self.rooms.resume(self.cx);
+        if let Some(lobby) = self.lobby {
+            lobby.resume(self.cx);
+        }
+    }
+
+    /// Until the relay says that it has them, there are none: a crash in between publishes again.
+    fn publish_packages(&mut self) {
+        let core = &*self.cx.core;
+        let Some(name) = core.profile.name.clone() else { return };
+        let mut packages = Vec::new();
+        for suite in direct_suites(core.identity.account.kind()) {
+            let signer = core.identity.signer(*suite);
+            let credential = core.identity.credential(*suite, &name);
+            let (Some(signer), Some(credential)) = (signer, credential) else { continue };
+            for at in 0..=PACKAGES {
+                let last_resort = at == PACKAGES;
+                let made = key_package(&core.provider, *suite, signer, &credential, last_resort);
+                let bytes = made.ok().and_then(|bytes| Blob::new(bytes).ok());
+                let suite = suite.code();
+                packages.extend(bytes.map(|bytes| KeyPackage { suite, last_resort, bytes }));
+            }
+        }
+        let Ok(packages) = List::new(packages) else { return };
+        self.cx.core.profile.packages_left = 0;
+        self.cx.core.publishing = true;
+        self.cx.core.went_back = WentBack::Mended;
+        self.cx.put_profile();
+        let request = |seq| Request::PublishKeyPackages { seq, packages };
+        self.cx.ask(Ask::PublishPackages, request);
+    }
+
+    fn found_card(&mut self, seq: u32, card: Option<undertone_wire::account::Card>) {
+        match self.answered(seq) {
+            Some(Ask::CardFor(peer)) => self.chats.on_card(self.cx, peer, card),
+            Some(Ask::DeviceOf(peer)) => self.chats.on_device(self.cx, peer, card),
+            Some(Ask::Room(room, ask)) => self.rooms.on_card(self.cx, &room, ask, card),
+            Some(Ask::ResolveFor(wanted)) => {
+                let who = wanted.who.clone();
+                if let Err(error) = self.resolved(*wanted, card) {
+                    self.cx.event(EventKind::Failed(error));
+                }
+                self.go_on(&who);
+            }
+            _ => {}
+        }
+    }
+
+    /// The commands that waited for the relay to say who this is.
+    fn go_on(&mut self, who: &Who) {
+        let behind = std::mem::take(&mut self.cx.core.behind);
+        let (theirs, others) = behind.into_iter().partition(|(_, wanted)| wanted.who == *who);
+        self.cx.core.behind = others;
+        let theirs: Vec<_> = theirs;
+        for (tag, Wanted { who, then }) in theirs {
+            self.cx.tag = tag;
+            if let Err(error) = self.find(who, then) {
+                self.cx.event(EventKind::Failed(error));
+            }
+        }
+    }
+
+    fn resolved(
+        &mut self,
+        wanted: Wanted,
+        card: Option<undertone_wire::account::Card>,
+    ) -> Result<(), CommandError> {
+        let card = card.ok_or_else(|| CommandError::UnknownMember(wanted.who.0.clone()))?;
+        let here = self.cx.core.people.resolve(&wanted.who).ok().flatten();
+        let meant = card.client_id.to_string() == wanted.who.0.to_ascii_lowercase()
+            || names(&wanted.who.0, &card.name)
+            || here == Some(card.client_id);
+        if card.verify().is_err() || !meant {
+            let name = card.name.as_str().to_owned();
+            self.cx.trouble(Trouble::BadSignature { name });
+            return Err(CommandError::UnknownMember(wanted.who.0));
+        }
+        if !self.cx.meet(card.client_id, &card.name, &card.account) {
+            return Err(CommandError::UnknownMember(wanted.who.0));
+        }
+        if wanted.then == Then::TellKey {
+            let who = self.cx.person(&card.client_id, &card.name);
+            self.cx.event(EventKind::Key { who, key: card.account });
+            return Ok(());
+        }
+        self.found(card.client_id, wanted.then)
+    }
+
+    fn appended(&mut self, seq: u32, position: u64) {
+        match self.answered(seq) {
+            Some(Ask::Session(log, SessionAsk::Append)) => {
+                self.with_session(&log, |session, cx| session.on_appended(cx, seq, position));
+            }
+            Some(Ask::Room(room, ask)) => self.rooms.on_appended(self.cx, &room, ask),
+            Some(Ask::Lobby(ask)) => {
+                if let Some(lobby) = self.lobby {
+                    lobby.on_appended(self.cx, ask);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn subscribed(
+        &mut self,
+        seq: u32,
+        at: (Incarnation, u64, Option<undertone_wire::frame::WriterMark>),
+    ) {
+        match self.answered(seq) {
+            Some(Ask::Session(log, SessionAsk::Subscribe)) => {
+                let alone = self.chats.by_log(&log).is_some();
+                self.with_session(&log, |session, cx| {
+                    // Nobody but this device writes in its name into the log of a chat.
+                    if alone && session.is_anothers(cx, at.2.as_ref()) {
+                        return vec![Happened::Cloned];
+                    }
+                    session.on_subscribed(cx, at.0, at.1, at.2)
+                });
+            }
+            Some(Ask::Room(room, ask)) => self.rooms.on_subscribed(self.cx, &room, ask, at),
+            Some(Ask::Lobby(ask)) => {
+                if let Some(lobby) = self.lobby {
+                    lobby.on_subscribed(self.cx, ask, at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn entry(&mut self, entry: &undertone_wire::frame::Entry) {
+        match self.lobby {
+            Some(lobby) if lobby.reads(&entry.log) => lobby.on_entry(self.cx, entry),
+            _ => {
+                if let Some(room) = self.rooms.by_log(&entry.log) {
+                    self.rooms.on_entry(self.cx, &room, entry);
+                } else if let Some(peer) = self.chats.by_log(&entry.log) {
+                    self.chats.on_entry(self.cx, peer, entry);
+                }
+            }
+        }
+    }
+
+    fn head(&mut self, log: &LogId) {
+        match self.lobby {
+            Some(lobby) if lobby.reads(log) => lobby.on_head(self.cx, log),
+            _ => self.with_session(log, |session, cx| session.on_head(cx)),
+        }
+    }
+
+    fn unsubscribed(&mut self, log: &LogId, code: Code) {
+        if self.lobby.as_ref().is_some_and(|lobby| !lobby.talks_in(log) && lobby.reads(log)) {
+            if let Some(lobby) = self.lobby {
+                lobby.on_unsubscribed(self.cx, log, code);
+            }
+            return;
+        }
+        self.with_session(log, |session, cx| session.on_unsubscribed(cx, code));
+    }
+
+    fn inbox_entry(&mut self, position: u64, sealed: &[u8]) {
+        if position <= self.cx.core.profile.inbox_read {
+            return;
+        }
+        self.cx.core.profile.inbox_read = position;
+        self.cx.put_profile();
+        match Note::open(self.cx, sealed) {
+            Ok(note) if self.waits(&note) => {
+                let until = self.cx.now.after(READ_FIRST_MS);
+                self.cx.core.deferred.push(Deferred { position, note, until });
+            }
+            Ok(note) => self.note(&note),
+            Err(bad) => self.cx.trouble(Trouble::BadNote(bad.cause())),
+        }
+        self.trim_inbox();
+    }
+
+    /// Whether this note comes after texts that are not read yet: a new request ends the chat there
+    /// is, and what was said in it is to be shown.
+    fn waits(&self, note: &Note) -> bool {
+        let deferred = &self.cx.core.deferred;
+        let asks = matches!(note.body, Body::ChatRequest(_)) && self.chats.reads_on(&note.from);
+        let behind = deferred.iter().any(|other| other.note.from == note.from);
+        (asks || behind) && deferred.len() < MAX_DEFERRED
+    }
+
+    /// Heeds the notes that have waited for long enough.
+    fn heed_deferred(&mut self) {
+        let mut heeded = false;
+        while let Some(at) = self.next_deferred() {
+            let deferred = self.cx.core.deferred.remove(at);
+            self.note(&deferred.note);
+            heeded = true;
+        }
+        if heeded {
+            self.trim_inbox();
+        }
+        if let Some(until) = self.cx.core.deferred.iter().map(|deferred| deferred.until).min() {
+            self.cx.wake_at(until);
+        }
+    }
+
+    /// The first note of somebody's that need not wait any more.
+    fn next_deferred(&self) -> Option<usize> {
+        let deferred = &self.cx.core.deferred;
+        let first = |at: usize, of: &Deferred| {
+            !deferred.iter().take(at).any(|other| other.note.from == of.note.from)
+        };
+        let now = self.cx.now.mono_ms;
+        let due = |of: &Deferred| of.until <= now || !self.chats.reads_on(&of.note.from);
+        deferred.iter().enumerate().position(|(at, of)| due(of) && first(at, of))
+    }
+
+    /// What was heeded need not stay in the inbox.
+    fn trim_inbox(&mut self) {
+        let kept = self.cx.core.deferred.iter().map(|deferred| deferred.position).min();
+        let read = self.cx.core.profile.inbox_read;
+        let position = kept.map_or(read, |kept| kept.saturating_sub(1));
+        if position > 0 {
+            self.cx.ask(Ask::InboxTrim, |seq| Request::InboxTrim { seq, position });
+        }
+    }
+
+    fn note(&mut self, note: &Note) {
+        match &note.body {
+            Body::Ticket(ticket) => {
+                if let Some(lobby) = self.lobby {
+                    lobby.on_ticket(self.cx, ticket.clone());
+                }
+            }
+            Body::ChatRequest(request) => {
+                self.chats.on_request(self.cx, note, request);
+                self.took_package();
+            }
+            Body::ChatReset(request) => self.chats.on_reset(self.cx, note, request),
+            Body::RoomTicket(ticket) => {
+                let met = self.has_met(note);
+                self.took_package();
+                self.rooms.on_ticket(self.cx, note, ticket, met);
+            }
+            Body::Readd(readd) => self.rooms.on_readd(self.cx, note, readd),
+            Body::RoomRoster(roster) => self.rooms.on_roster(self.cx, roster),
+            Body::ChatDecline { log } => self.chats.on_decline(self.cx, note, log),
+        }
+    }
+
+    /// Somebody used one of one's own key packages.
+    fn took_package(&mut self) {
+        let profile = &mut self.cx.core.profile;
+        profile.packages_left = profile.packages_left.saturating_sub(1);
+        if profile.packages_left < PACKAGES_LOW && !self.cx.core.publishing {
+            self.publish_packages();
+        }
+    }
+
+    /// Who may bring one into a room unasked: who is in the lobby of one's own invite with one, in
+    /// another room, or in a chat that one said yes to. To have asked for something is not enough.
+    fn has_met(&self, note: &Note) -> bool {
+        let known = self.cx.core.people.contact(&note.from);
+        let same = known.is_none_or(|contact| contact.account == note.account);
+        let lobby = |lobby: &Lobby| lobby.shares(&note.from, &note.account);
+        same && (self.lobby.as_ref().is_some_and(lobby)
+            || self.chats.are_open(&note.from)
+            || self.rooms.share(&note.from, &note.account))
+    }
+
+    fn package(&mut self, seq: u32, package: Option<KeyPackage>) {
+        match self.answered(seq) {
+            Some(Ask::PackageFor(peer, suite)) => {
+                let package = package.filter(|package| package.suite == suite);
+                self.chats.on_package(self.cx, peer, suite, package);
+            }
+            Some(Ask::Room(room, ask)) => self.rooms.on_package(self.cx, &room, ask, package),
+            _ => {}
+        }
+    }
+
+    fn user_list(&mut self, members: Vec<Present>) {
+        let me = self.cx.core.identity.client_id;
+        let members = members.into_iter().filter(|present| present.client_id != me).collect();
+        let (came, went) = self.cx.core.people.replace_online(members);
+        for id in came {
+            self.arrival(&id);
+        }
+        for (id, name) in went {
+            self.departure(&id, &name);
+        }
+    }
+
+    fn came(&mut self, present: &Present) {
+        self.chats.on_arrival(self.cx, &present.client_id);
+        self.rooms.on_arrival(self.cx, &present.client_id);
+        if present.client_id != self.cx.core.identity.client_id && self.cx.core.people.came(present)
+        {
+            self.arrival(&present.client_id);
+        }
+    }
+
+    /// Where there is a lobby, only who is in it can hear: others are shown once they were let in.
+    fn arrival(&mut self, id: &ClientId) {
+        let here = match self.lobby {
+            Some(lobby) => lobby.hears(id),
+            None => true,
+        };
+        let name = self.cx.core.people.person(id, None).map(|person| person.name);
+        if let (true, Some(name)) = (here, name) {
+            self.cx.show_arrival(id, &name);
+        }
+    }
+
+    fn went(&mut self, id: &ClientId) {
+        if let Some(name) = self.cx.core.people.went(id) {
+            self.departure(id, &name);
+        }
+    }
+
+    fn departure(&mut self, id: &ClientId, name: &Name) {
+        if self.cx.core.people.hidden(id) {
+            let who = self.cx.person(id, name);
+            self.cx.news(EventKind::Went(who));
+        }
+    }
+}
+
+/// Whether a person's word names this member.
+fn names(word: &str, name: &Name) -> bool {
+    member_name(word).is_some_and(|parsed| parsed.key() == name.key())
+}
+
+/// A member's name as a person may type it; the operator's is reserved but can be written to.
+pub(crate) fn member_name(word: &str) -> Option<Name> {
+    let operator = Name::operator();
+    if word == operator.as_str() { Some(operator) } else { Name::parse(word).ok() }
 }

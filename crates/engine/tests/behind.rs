@@ -154,3 +154,29 @@ fn what_was_said_with_an_answer_is_read_before_the_next_request() {
         assert_eq!(shown, ["[private] Bob: two", "[private] Bob: three"], "seed {seed}");
     }
 }
+
+/// Both have asked, and one of them does not know of the other's request any more.
+#[test]
+fn of_two_who_asked_each_other_one_may_have_forgotten_the_others_request() {
+    for seed in 70..80 {
+        for by in 0..2 {
+            let (mut world, to) = (two(seed), 1 - by);
+            let names = ["Alice", "Bob"];
+            let copy = world.profile_copy(to);
+            world.msg(by, names[to], "one");
+            world.run();
+            world.put_profile_back(to, copy);
+            world.connect(to);
+            world.run();
+            world.texts(to);
+            world.msg(to, names[by], "two");
+            world.run_for(120_000);
+            world.command(by, Command::Accept(None));
+            world.run_for(30_000);
+            let shown = world.texts(by);
+            assert!(shown.iter().any(|text| text.ends_with("two")), "seed {seed}: {shown:?}");
+            let shown = world.texts(to);
+            assert!(shown.iter().any(|text| text.ends_with("one")), "seed {seed}: {shown:?}");
+        }
+    }
+}

@@ -6,6 +6,7 @@ use undertone_engine::EventKind;
 use undertone_engine::api::CommandError;
 use undertone_testkit::world::World;
 use undertone_wire::frame::{Reply, Seen};
+use undertone_wire::invite::Invite;
 
 fn room(seed: u64, names: &[&str]) -> World {
     let mut world = World::new(seed);
@@ -340,4 +341,30 @@ fn answers_to_a_commit_that_was_given_up_do_not_count_for_the_next_one() {
     world.run();
     assert_eq!(world.troubles(), Vec::<String>::new());
     assert_eq!(world.clients[3].engine.lobby_epoch().unwrap().1, 4);
+}
+
+/// D04: the relay has an entry of the board no more, or a damaged one that it passes over.
+#[test]
+fn d04_a_board_whose_newest_entry_is_gone_gets_another() {
+    for seed in 300..310 {
+        let mut world = World::new(seed);
+        for name in ["Alice", "Bob"] {
+            world.add(name);
+            world.run();
+        }
+        let board = Invite::parse(&world.link).unwrap().lobby_half().unwrap().keys().board_log;
+        world.tamper = Some(Box::new(
+            move |_, reply| !matches!(reply, Reply::Entry(entry) if entry.log == board && entry.epoch == 0),
+        ));
+        for at in 0..2 {
+            world.restart_client(at);
+        }
+        world.run_for(120_000);
+        for at in 0..2 {
+            world.texts(at);
+        }
+        world.say(0, "still here");
+        world.run_for(10_000);
+        assert_eq!(world.texts(1), ["Alice: still here"], "seed {seed}");
+    }
 }

@@ -105,6 +105,9 @@ impl Chats {
             // They may know nothing of the request that this one crosses, nor hear of its end.
             return self.owed.owe(cx, peer, request);
         }
+        if mine_lives {
+            behind::crossed(cx, chat);
+        }
         if old || mine_lives || too_many {
             return;
         }

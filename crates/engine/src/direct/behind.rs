@@ -14,6 +14,9 @@ const PATIENCE_MS: u64 = 300_000;
 /// Whoever reads nothing in new sessions either is a program that hangs.
 const PATIENCE_MOST_MS: u64 = 24 * 3_600_000;
 
+/// Who knows that requests have crossed has said yes by then, if it is there.
+const CROSSED_MS: u64 = 60_000;
+
 /// What one knows of whether the other is in the session, since this program started.
 #[derive(Debug)]
 pub(super) struct Behind {
@@ -26,11 +29,19 @@ pub(super) struct Behind {
     unread_since: Option<u64>,
     /// How long that is borne.
     patience: u64,
+    /// Their request crossed one's own, which lives: without an answer they are asked again then.
+    crossed: Option<u64>,
 }
 
 impl Behind {
     pub(super) fn new() -> Self {
-        Self { looked: false, other_device: None, unread_since: None, patience: PATIENCE_MS }
+        Self {
+            looked: false,
+            other_device: None,
+            unread_since: None,
+            patience: PATIENCE_MS,
+            crossed: None,
+        }
     }
 
     /// The link is gone.
@@ -53,6 +64,12 @@ impl Chat {
     pub(super) fn is_older(&self, version: u64) -> bool {
         self.row.device.is_some_and(|device| device < version)
     }
+}
+
+/// They asked as well, and may have forgotten that one had asked them: who knows it says yes at once.
+pub(super) fn crossed(cx: &mut Cx<'_>, chat: &mut Chat) {
+    let at = *chat.behind.crossed.get_or_insert(cx.now.after(CROSSED_MS));
+    cx.wake_at(at);
 }
 
 /// They came online.
@@ -78,6 +95,16 @@ pub(super) fn look(cx: &mut Cx<'_>, chat: &mut Chat) {
 
 pub(super) fn tick(cx: &mut Cx<'_>, chat: &mut Chat) {
     watch(cx, chat);
+    match chat.behind.crossed {
+        Some(at) if at > cx.now.mono_ms => cx.wake_at(at),
+        Some(_) => {
+            chat.behind.crossed = None;
+            if chat.row.state == State::Asked && chat.talks() {
+                lost(cx, chat, "other-behind");
+            }
+        }
+        None => {}
+    }
     let Some((version, at)) = chat.behind.other_device else { return };
     if at > cx.now.mono_ms {
         return cx.wake_at(at);

@@ -287,6 +287,12 @@ impl Lobby {
                 self.board.next_number = detail;
                 self.announce(cx);
             }
+            // An entry that somebody else was first with came before this answer, and ended the
+            // opening. So there is one that cannot be read, or is gone.
+            Code::Stale if corrects && detail > self.board.epoch => {
+                self.board.epoch = detail;
+                self.announce(cx);
+            }
             _ => {
                 self.give_up_opening(cx);
                 match self.tries.announcing.next(cx) {
