@@ -7,6 +7,7 @@ use crate::session::Draft;
 use minicbor::{Decode, Encode};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use undertone_wire::codec;
+use undertone_wire::frame::Code;
 use undertone_wire::ids::{ClientId, EntryId};
 use zeroize::Zeroizing;
 
@@ -166,6 +167,16 @@ impl Outbox {
         if draft.kind == Kind::Text as u16 {
             let (conversation, message) = (self.conversation, draft.id);
             cx.news(EventKind::AtRelay { conversation, message });
+        }
+    }
+
+    /// The relay will never take it: of a text its author is told.
+    pub(crate) fn refused(&mut self, cx: &mut Cx<'_>, draft: &Draft, code: Code) {
+        self.fate(cx, &draft.id, Fate::GivenUp);
+        if draft.kind == Kind::Text as u16 {
+            let (conversation, message, why) =
+                (self.conversation, draft.id, NotSent::Refused(code));
+            cx.news(EventKind::NotSent { conversation, message, why });
         }
     }
 

@@ -5,7 +5,7 @@ use super::ask::fetch_card;
 use super::end::{called, close, ended};
 use super::{Chat, Chats, MAX_ASKED, RECEIPT_MS, State};
 use super::{behind, mend};
-use crate::api::{CommandError, Conversation, Ended, EventKind, Message, NotSent, Trouble};
+use crate::api::{CommandError, Conversation, Ended, EventKind, Message, Trouble};
 use crate::content::{Content, Head, Kind};
 use crate::core::Cx;
 use crate::identity::LeafIdentity;
@@ -117,12 +117,7 @@ pub(super) fn follow(cx: &mut Cx<'_>, chat: &mut Chat, happened: Happened) {
         Happened::Cloned if cx.notice_copy("old-copy") => {}
         Happened::Cloned => mend::lost(cx, chat, "old-copy"),
         Happened::Removed { .. } => mend::lost(cx, chat, "removed"),
-        Happened::Refused(draft, code) => {
-            let (conversation, message) = (chat.conversation(), draft.id);
-            chat.outbox.give_up(cx, &message);
-            let why = NotSent::Refused(code);
-            cx.news(EventKind::NotSent { conversation, message, why });
-        }
+        Happened::Refused(draft, code) => chat.outbox.refused(cx, &draft, code),
         Happened::Trouble(cause) => {
             let place = place(chat);
             cx.trouble(Trouble::Unreadable { place, cause });

@@ -3,7 +3,7 @@
 use super::door::{KNOCK_TTL_S, Knock};
 use super::judge::{judge, leaves};
 use super::{Lobby, LobbyAsk, PLACE};
-use crate::api::{Conversation, EventKind, NotSent, Trouble};
+use crate::api::{Conversation, EventKind, Trouble};
 use crate::content::{Content, Kind};
 use crate::core::{Ask, Cx};
 use crate::identity::LeafIdentity;
@@ -243,12 +243,7 @@ impl Lobby {
                 self.outbox.settled(cx, &draft, head);
             }
             Happened::Settled(..) => {}
-            Happened::Refused(draft, code) => {
-                let (conversation, message) = (Conversation::Lobby, draft.id);
-                self.outbox.give_up(cx, &message);
-                let why = NotSent::Refused(code);
-                cx.news(EventKind::NotSent { conversation, message, why });
-            }
+            Happened::Refused(draft, code) => self.outbox.refused(cx, &draft, code),
             Happened::Trouble(cause) => {
                 cx.trouble(Trouble::Unreadable { place: PLACE.to_owned(), cause });
                 if cause == "commit-refused" {

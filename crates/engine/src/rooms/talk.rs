@@ -23,11 +23,7 @@ pub(super) fn follow(cx: &mut Cx<'_>, room: &mut Room, happened: Happened) {
         }
         Happened::Settled(draft, head) => settled(cx, room, &draft, head),
         Happened::Removed { roster } => removed(cx, room, roster.as_deref()),
-        Happened::Refused(draft, code) => {
-            room.outbox.give_up(cx, &draft.id);
-            let why = NotSent::Refused(code);
-            tell_not_sent(cx, room.conversation(), &[draft.id], why);
-        }
+        Happened::Refused(draft, code) => room.outbox.refused(cx, &draft, code),
         Happened::Trouble(cause) => {
             if cause == "commit-refused" {
                 wishes::drop_plan(cx, room);

@@ -97,6 +97,19 @@ fn a_text_that_the_relay_will_never_take_is_given_up_and_told() {
     talk(&mut world, &room, &[0, 1, 2], 502);
 }
 
+/// Its reader wrote nothing that could be not sent.
+#[test]
+fn a_receipt_that_the_relay_will_never_take_is_told_to_nobody() {
+    let (mut world, room) = team(504);
+    let (on, count) = refuse(&mut world, 1, Code::Malformed, append);
+    say(&mut world, 0, "read this");
+    world.run_for(10_000);
+    assert!(count.get() > 0, "a receipt was refused");
+    assert!(!world.has(1, |kind| matches!(kind, EventKind::NotSent { .. })));
+    on.set(false);
+    talk(&mut world, &room, &[0, 1, 2], 504);
+}
+
 #[test]
 fn a_ticket_for_which_the_inbox_has_no_place_is_given_later() {
     for code in [Code::InboxFull, Code::RelayFull, Code::RateLimited] {

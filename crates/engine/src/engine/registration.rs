@@ -1,0 +1,124 @@
+//! Registration: what a device is known by, and what it publishes to be asked.
+
+use crate::api::EventKind;
+use crate::core::{Ask, WentBack};
+use crate::engine::Hands;
+use crate::identity::direct_suites;
+use crate::mls::key_package;
+use undertone_wire::codec::{Blob, List};
+use undertone_wire::frame::{Code, KeyPackage, Request};
+use undertone_wire::ids::Incarnation;
+
+/// Key packages given to the relay at once, beside the last resort: chats others start while one
+/// is away. They cost 2.6 KB each.
+pub(super) const PACKAGES: usize = 4;
+
+/// New ones are published when no more are left.
+pub(super) const PACKAGES_LOW: u32 = 1;
+
+impl Hands<'_, '_> {
+    pub(super) fn register(&mut self) {
+        let core = &*self.cx.core;
+        let (Some(link), Some(name)) = (core.link, core.profile.name.clone()) else { return };
+        let Some(card) = core.identity.card(&name, core.profile.card_version) else { return };
+        let proof = link.sign(&core.identity.account, &card);
+        self.cx.ask(Ask::Register, |seq| Request::Register { seq, card, proof });
+    }
+
+    pub(super) fn registration_refused(&mut self, code: Code, detail: u64) {
+        if code == Code::Outdated && self.raise_card(detail) {
+            return self.register();
+        }
+        let profile = &mut self.cx.core.profile;
+        if matches!(code, Code::NameTaken | Code::NameReserved) && !profile.registered {
+            profile.name = None;
+            self.cx.put_profile();
+        }
+        self.cx.event(EventKind::RegistrationRefused(code));
+    }
+
+    /// Another copy of this profile has a newer card. It counts, unless this device has just taken
+    /// new keys: then its card is raised above the other's, once a link.
+    fn raise_card(&mut self, known: u64) -> bool {
+        let core = &mut *self.cx.core;
+        let next = known.max(core.profile.card_version).checked_add(1);
+        let (Some(true), Some(next), false) = (core.profile.renewing, next, core.raised) else {
+            return false;
+        };
+        (core.profile.card_version, core.raised) = (next, true);
+        self.cx.put_profile();
+        true
+    }
+
+    pub(super) fn registered(&mut self, seq: u32, store: Incarnation, online: u32) {
+        if self.answered(seq) != Some(Ask::Register) {
+            return;
+        }
+        let profile = &mut self.cx.core.profile;
+        let first = !profile.registered;
+        let restarted = profile.store.is_some_and(|before| before != store);
+        profile.registered = true;
+        if restarted {
+            (profile.inbox_read, profile.packages_left) = (0, 0);
+        }
+        profile.store = Some(store);
+        profile.renewing = None;
+        self.cx.core.registered = true;
+        self.cx.put_profile();
+        if restarted {
+            self.cx.news(EventKind::RelayRestarted);
+        }
+        let others = online.saturating_sub(1);
+        if let Some(me) = self.cx.me() {
+            self.cx.event(EventKind::Registered { me, others, first });
+        }
+        let rooms = self.rooms.lines(self.cx);
+        if !rooms.is_empty() {
+            self.cx.news(EventKind::Rooms(rooms));
+        }
+        self.begin();
+    }
+
+    /// What every connection starts with.
+    pub(super) fn begin(&mut self) {
+        self.cx.ask(Ask::WatchPresence, |seq| Request::WatchPresence { seq });
+        // All there is: what was read is trimmed, what comes twice changes nothing, and the inbox of
+        // a relay that went back has other notes at the same places.
+        self.cx.core.profile.inbox_read = 0;
+        self.cx.ask(Ask::InboxSubscribe, |seq| Request::InboxSubscribe { seq, after: 0 });
+        if self.cx.core.profile.packages_left < PACKAGES_LOW {
+            self.publish_packages();
+        }
+        self.chats.resume(self.cx);
+        self.rooms.resume(self.cx);
+        if let Some(lobby) = self.lobby {
+            lobby.resume(self.cx);
+        }
+    }
+
+    /// Until the relay says that it has them, there are none: a crash in between publishes again.
+    pub(super) fn publish_packages(&mut self) {
+        let core = &*self.cx.core;
+        let Some(name) = core.profile.name.clone() else { return };
+        let mut packages = Vec::new();
+        for suite in direct_suites(core.identity.account.kind()) {
+            let signer = core.identity.signer(*suite);
+            let credential = core.identity.credential(*suite, &name);
+            let (Some(signer), Some(credential)) = (signer, credential) else { continue };
+            for at in 0..=PACKAGES {
+                let last_resort = at == PACKAGES;
+                let made = key_package(&core.provider, *suite, signer, &credential, last_resort);
+                let bytes = made.ok().and_then(|bytes| Blob::new(bytes).ok());
+                let suite = suite.code();
+                packages.extend(bytes.map(|bytes| KeyPackage { suite, last_resort, bytes }));
+            }
+        }
+        let Ok(packages) = List::new(packages) else { return };
+        self.cx.core.profile.packages_left = 0;
+        self.cx.core.publishing = true;
+        self.cx.core.went_back = WentBack::Mended;
+        self.cx.put_profile();
+        let request = |seq| Request::PublishKeyPackages { seq, packages };
+        self.cx.ask(Ask::PublishPackages, request);
+    }
+}
