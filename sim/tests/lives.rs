@@ -103,12 +103,3 @@ fn a_header_that_is_not_written_is_seen() {
 fn a_write_set_that_is_torn_is_seen() {
     is_seen(Planted::WriteSetIsTorn, 40);
 }
-
-/// Clocks on walls jump in hard lives only.
-#[test]
-fn timers_that_run_by_the_wall_are_seen() {
-    let planted = Some(Planted::TimersRunByTheWall);
-    let options = Options { planted, hard: true, ..Options::default() };
-    let seen = (0..40).find(|seed| !run(*seed, options).findings.is_empty());
-    assert!(seen.is_some());
-}
