@@ -293,8 +293,7 @@ impl Rooms {
         let Some(room) = self.rooms.get_mut(&id).filter(|room| room.is_listed()) else { return };
         let proven = room.row.roster.as_ref().is_some_and(|old| roster.is_allowed_after(old));
         if proven && roster.line(&me).is_none() {
-            room.row.roster = Some(roster);
-            talk::close(cx, room, crate::api::RoomOver::Removed);
+            talk::put_out(cx, room, roster);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is said in a room, and what its commits mean to a person.
 
-use super::{Room, State, judge, mend, wishes};
+use super::{Room, State, enter, judge, mend, wishes};
 use crate::api::{Conversation, EventKind, NotSent, RoomChange, RoomOver, Trouble};
 use crate::content::{Content, Head, Kind};
 use crate::core::Cx;
@@ -247,11 +247,21 @@ fn removed(cx: &mut Cx<'_>, room: &mut Room, roster: Option<&[u8]>) {
     let me = (identity.client_id, identity.account.public());
     let roster = roster.and_then(Roster::verify).filter(|roster| !roster.lists(&me.0, &me.1));
     match roster {
-        Some(roster) => {
-            room.row.roster = Some(roster);
-            close(cx, room, RoomOver::Removed);
-        }
+        Some(roster) => put_out(cx, room, roster),
         None => mend::lost(cx, room, mend::Mending::readd("another-copy")),
+    }
+}
+
+/// A newer roster does not list oneself. Who was added again after it goes on by that ticket.
+pub(super) fn put_out(cx: &mut Cx<'_>, room: &mut Room, roster: Roster) {
+    let mut tickets = std::mem::take(&mut room.row.tickets);
+    tickets.retain(|brought| brought.ticket.version > roster.version);
+    room.row.roster = Some(roster);
+    close(cx, room, RoomOver::Removed);
+    if !tickets.is_empty() {
+        (room.row.state, room.row.tickets) = (State::Entering, tickets);
+        room.store(cx);
+        enter::next_ticket(cx, room);
     }
 }
 

@@ -311,3 +311,25 @@ fn one_member_asks_one_into_a_few_rooms_at_once() {
         |event: &&undertone_engine::Event| matches!(event.kind, EventKind::RoomInvited { .. });
     assert_eq!(world.clients[1].events.iter().filter(asked).count(), 8);
 }
+
+/// Bob is brought in by the first ticket, reads there that he was removed, and goes on by the second.
+#[test]
+fn who_is_added_removed_and_added_again_while_away_is_in_the_room() {
+    for seed in 360..372 {
+        let mut world = people(seed, &["Alice", "Bob"]);
+        let room = make(&mut world, 0, "team");
+        world.disconnect(1);
+        for order in [RoomOrder::Add, RoomOrder::Remove, RoomOrder::Add] {
+            world.room(0, "team", order(who("Bob")));
+            world.run();
+        }
+        say(&mut world, 0, "welcome back");
+        world.run_for(1_000);
+        world.connect(1);
+        world.run_for(60_000);
+        world.command(1, Command::Accept(None));
+        world.run_for(60_000);
+        assert_eq!(world.texts(1), ["[team] Alice: welcome back"], "seed {seed}");
+        talk(&mut world, &room, &[0, 1], seed);
+    }
+}
