@@ -175,6 +175,8 @@ struct Room {
     complete_at: Option<u64>,
     /// What the relay did not take is sent again then.
     again_at: Option<u64>,
+    /// The person was told that its log cannot be made now.
+    told_refused: bool,
     conduct: Conduct,
 }
 
@@ -215,6 +217,7 @@ impl Room {
             part_tag: None,
             complete_at: None,
             again_at: None,
+            told_refused: false,
             conduct: Conduct::default(),
         }
     }
@@ -552,8 +555,8 @@ impl Rooms {
         match (ask, code) {
             // A log that is there already is one's own from before the link broke.
             (RoomAsk::SessionCreate, Code::Exists) => mend::on_log_created(cx, room),
-            (RoomAsk::SessionCreate, _) => {
-                mend::on_log_refused(cx, room);
+            (RoomAsk::SessionCreate, code) => {
+                mend::on_log_refused(cx, room, code);
                 again(cx, room);
             }
             (RoomAsk::WelcomeCreate(welcome) | RoomAsk::WelcomeStore(welcome), code) => {

@@ -11,7 +11,7 @@ use crate::roster::Roster;
 use crate::session::{Session, leaves};
 use undertone_wire::account::Card;
 use undertone_wire::codec::Blob;
-use undertone_wire::frame::{Request, Who as WireWho};
+use undertone_wire::frame::{Code, Request, Who as WireWho};
 use undertone_wire::ids::{ClientId, EntryId, LogId};
 
 /// How much longer each next member waits before it opens the next session.
@@ -437,6 +437,7 @@ pub(super) fn restart_heads(cx: &mut Cx<'_>, room: &mut Room, session: &Session)
 
 /// The session's log is there: one can be added to it.
 pub(super) fn on_log_created(cx: &mut Cx<'_>, room: &mut Room) {
+    room.told_refused = false;
     if !std::mem::take(&mut room.row.unmade) {
         return;
     }
@@ -446,8 +447,14 @@ pub(super) fn on_log_created(cx: &mut Cx<'_>, room: &mut Room) {
     }
 }
 
-/// What the relay does not take now it may take on the next connection.
-pub(super) fn on_log_refused(cx: &mut Cx<'_>, room: &Room) {
+/// What the relay does not take now it may take later. The person is told once.
+pub(super) fn on_log_refused(cx: &mut Cx<'_>, room: &mut Room, code: Code) {
+    if std::mem::replace(&mut room.told_refused, true) {
+        return;
+    }
     let place = talk::place(room);
-    cx.trouble(Trouble::Unreadable { place, cause: "refused" });
+    cx.trouble(match code {
+        Code::MemberFull | Code::RelayFull => Trouble::Full { place, code },
+        _ => Trouble::Unreadable { place, cause: "refused" },
+    });
 }

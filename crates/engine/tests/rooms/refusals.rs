@@ -97,6 +97,25 @@ fn a_text_that_the_relay_will_never_take_is_given_up_and_told() {
     talk(&mut world, &room, &[0, 1, 2], 502);
 }
 
+#[test]
+fn a_room_for_which_the_relay_has_no_place_is_made_later_and_told_once() {
+    let mut world = people(505, &["Alice", "Bob"]);
+    let create = |request: &Request| match request {
+        Request::CreateLog { seq, .. } => Some(*seq),
+        _ => None,
+    };
+    let (on, count) = refuse(&mut world, 0, Code::RelayFull, create);
+    let room = make(&mut world, 0, "team");
+    world.run_for(95_000);
+    assert_eq!(count.get(), 4, "now, and every 30 s");
+    assert_eq!(told_full(&world, 0), 1);
+    assert!(!world.has(0, |kind| matches!(kind, EventKind::Trouble(Trouble::Unreadable { .. }))));
+    on.set(false);
+    world.run_for(31_000);
+    add(&mut world, 0, "Bob");
+    talk(&mut world, &room, &[0, 1], 505);
+}
+
 /// Its reader wrote nothing that could be not sent.
 #[test]
 fn a_receipt_that_the_relay_will_never_take_is_told_to_nobody() {
