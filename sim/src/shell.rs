@@ -89,9 +89,10 @@ impl World {
         let process = node.process.take();
         let durable = node.disk.durable;
         (node.start_at, node.dial_at) = (Some(self.now + away), None);
-        // What reached the disk is in the history, though nobody saw it come.
+        // What reached the disk is in the history, though nobody saw it come; also where the disk
+        // would have said that it failed.
         let commit = process.and_then(|process| process.commit);
-        if let Some(commit) = commit.filter(|c| !c.fails && c.number <= durable) {
+        if let Some(commit) = commit.filter(|c| c.number <= durable) {
             self.oracle.events(self.now, at, &commit.events);
         }
     }
