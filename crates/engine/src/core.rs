@@ -490,6 +490,17 @@ impl Cx<'_> {
         self.core.wake = Some(self.core.wake.map_or(at, |before| before.min(at)));
     }
 
+    /// Whether a moment has come, by running time; then it is over. For one to come a tick is wanted.
+    pub(crate) fn is_due(&mut self, moment: &mut Option<u64>) -> bool {
+        let Some(at) = *moment else { return false };
+        if at > self.now.mono_ms {
+            self.wake_at(at);
+            return false;
+        }
+        *moment = None;
+        true
+    }
+
     pub(crate) fn put<T: Encode<()>>(&mut self, name: &[u8], row: &T) {
         let value = Zeroizing::new(undertone_wire::codec::encode(row));
         self.put_bytes(Table::State, name, Some(&value));

@@ -425,22 +425,12 @@ impl Chats {
             }
             let Some(session) = &mut chat.session else { continue };
             session.retry(cx);
-            match chat.receipt_at {
-                Some(at) if at <= cx.now.mono_ms => {
-                    chat.receipt_at = None;
-                    let receipt = Draft::new(cx, Kind::Receipt, Vec::new());
-                    session.say(cx, receipt);
-                }
-                Some(at) => cx.wake_at(at),
-                None => {}
+            if cx.is_due(&mut chat.receipt_at) {
+                let receipt = Draft::new(cx, Kind::Receipt, Vec::new());
+                session.say(cx, receipt);
             }
-            match chat.trim_at {
-                Some(at) if at <= cx.now.mono_ms => {
-                    chat.trim_at = None;
-                    session.trim(cx, chat.row.slot);
-                }
-                Some(at) => cx.wake_at(at),
-                None => {}
+            if cx.is_due(&mut chat.trim_at) {
+                session.trim(cx, chat.row.slot);
             }
         }
     }

@@ -645,10 +645,8 @@ fn again(cx: &mut Cx<'_>, room: &mut Room) {
 }
 
 fn try_again(cx: &mut Cx<'_>, room: &mut Room) {
-    match room.again_at {
-        Some(at) if at > cx.now.mono_ms => return cx.wake_at(at),
-        Some(_) => room.again_at = None,
-        None => return,
+    if !cx.is_due(&mut room.again_at) {
+        return;
     }
     if room.row.unmade && room.row.state == State::Open {
         create_log(cx, room);

@@ -153,16 +153,9 @@ fn wait_for_place(cx: &mut Cx<'_>, chat: &mut Chat, code: Code) {
 
 /// Sends a request again that the relay had no place for.
 pub(super) fn try_again(cx: &mut Cx<'_>, chat: &mut Chat) {
-    match chat.full.0 {
-        Some(at) if at > cx.now.mono_ms => cx.wake_at(at),
-        Some(_) => {
-            chat.full.0 = None;
-            if chat.request.is_some() && cx.core.registered {
-                // The log may be there; then the request is next.
-                create_log(cx, chat);
-            }
-        }
-        None => {}
+    if cx.is_due(&mut chat.full.0) && chat.request.is_some() && cx.core.registered {
+        // The log may be there; then the request is next.
+        create_log(cx, chat);
     }
 }
 

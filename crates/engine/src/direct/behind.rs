@@ -5,6 +5,7 @@
 use super::mend::{OTHER_FIRST_MS, lost};
 use super::{Chat, Chats, State};
 use crate::core::{Ask, Cx};
+use crate::session::Session;
 use undertone_wire::account::Card;
 use undertone_wire::frame::{Request, Who};
 use undertone_wire::ids::ClientId;
@@ -81,12 +82,13 @@ pub(super) fn arrived(cx: &mut Cx<'_>, chat: &mut Chat) {
 
 /// Where something is owed to them, asks whether they still are the device that it was said to.
 pub(super) fn look(cx: &mut Cx<'_>, chat: &mut Chat) {
-    let owes = match chat.row.state {
+    // The outbox is walked through last: this is looked at for every text.
+    let owes = |chat: &Chat| match chat.row.state {
         State::Asked => true,
         State::Open => !chat.outbox.is_settled(),
         _ => false,
     };
-    if owes && chat.talks() && !chat.behind.looked && cx.core.registered {
+    if !chat.behind.looked && cx.core.registered && chat.talks() && owes(chat) {
         chat.behind.looked = true;
         let peer = chat.row.peer;
         cx.ask(Ask::DeviceOf(peer), |seq| Request::Lookup { seq, who: Who::Id(peer) });
@@ -95,15 +97,8 @@ pub(super) fn look(cx: &mut Cx<'_>, chat: &mut Chat) {
 
 pub(super) fn tick(cx: &mut Cx<'_>, chat: &mut Chat) {
     watch(cx, chat);
-    match chat.behind.crossed {
-        Some(at) if at > cx.now.mono_ms => cx.wake_at(at),
-        Some(_) => {
-            chat.behind.crossed = None;
-            if chat.row.state == State::Asked && chat.talks() {
-                lost(cx, chat, "other-behind");
-            }
-        }
-        None => {}
+    if cx.is_due(&mut chat.behind.crossed) && chat.row.state == State::Asked && chat.talks() {
+        lost(cx, chat, "other-behind");
     }
     let Some((version, at)) = chat.behind.other_device else { return };
     if at > cx.now.mono_ms {
@@ -119,8 +114,9 @@ pub(super) fn tick(cx: &mut Cx<'_>, chat: &mut Chat) {
 pub(super) fn watch(cx: &mut Cx<'_>, chat: &mut Chat) {
     let reads = cx.core.registered && cx.core.people.is_online(&chat.row.peer);
     let session = chat.session.as_ref().filter(|_| chat.row.state == State::Open && chat.talks());
-    let unread = session.is_some_and(|session| chat.outbox.has_unread(session.number));
-    if !(reads && unread) {
+    // For who is away the outbox is not walked through: this is looked at in every tick.
+    let unread = |session: &Session| chat.outbox.has_unread(session.number);
+    if !(reads && session.is_some_and(unread)) {
         chat.behind.unread_since = None;
         return;
     }

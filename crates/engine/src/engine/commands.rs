@@ -122,7 +122,7 @@ impl Hands<'_, '_> {
     }
 
     /// A member that is known here.
-    pub(super) fn known(&self, who: Option<Who>) -> Result<Option<ClientId>, CommandError> {
+    fn known(&self, who: Option<Who>) -> Result<Option<ClientId>, CommandError> {
         let Some(who) = who else { return Ok(None) };
         let found = self.cx.core.people.resolve(&who)?;
         found.map(Some).ok_or(CommandError::UnknownMember(who.0))
@@ -139,14 +139,14 @@ impl Hands<'_, '_> {
         Ok(())
     }
 
-    pub(super) fn list(&mut self) {
+    fn list(&mut self) {
         let people = &self.cx.core.people;
         let members = people.online().filter_map(|(id, name)| people.person(id, Some(name)));
         let members = members.collect();
         self.cx.event(EventKind::Members(members));
     }
 
-    pub(super) fn sent(&mut self) {
+    fn sent(&mut self) {
         /// As many as a person looks at.
         const NEWEST: usize = 10;
         let mut sent = self.chats.sent();

@@ -34,7 +34,7 @@ impl Hands<'_, '_> {
 
     /// Whether this note comes after texts that are not read yet: a new request ends the chat there
     /// is, and what was said in it is to be shown.
-    pub(super) fn waits(&self, note: &Note) -> bool {
+    fn waits(&self, note: &Note) -> bool {
         let deferred = &self.cx.core.deferred;
         let asks = matches!(note.body, Body::ChatRequest(_)) && self.chats.reads_on(&note.from);
         let behind = deferred.iter().any(|other| other.note.from == note.from);

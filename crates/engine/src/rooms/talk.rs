@@ -323,14 +323,9 @@ pub(super) fn tick(cx: &mut Cx<'_>, room: &mut Room) {
     }
     let Some(session) = &mut room.session else { return };
     session.retry(cx);
-    match room.receipt_at {
-        Some(at) if at <= cx.now.mono_ms => {
-            room.receipt_at = None;
-            let receipt = Draft::new(cx, Kind::Receipt, Vec::new());
-            session.say(cx, receipt);
-        }
-        Some(at) => cx.wake_at(at),
-        None => {}
+    if cx.is_due(&mut room.receipt_at) {
+        let receipt = Draft::new(cx, Kind::Receipt, Vec::new());
+        session.say(cx, receipt);
     }
 }
 

@@ -74,7 +74,7 @@ impl View {
         self.stage == Stage::Connecting && self.me.is_none()
     }
 
-    pub(super) fn secure(&mut self) {
+    fn secure(&mut self) {
         if self.me.is_some() || self.setup.named {
             self.stage = Stage::Registering;
         } else if let Some(name) = self.setup.name.clone().or(self.wanted.clone()) {
@@ -108,13 +108,7 @@ impl View {
         }
     }
 
-    pub(super) fn follow(
-        &mut self,
-        event: Event,
-        about: Option<Asked>,
-        wall_ms: u64,
-        now: Instant,
-    ) {
+    fn follow(&mut self, event: Event, about: Option<Asked>, wall_ms: u64, now: Instant) {
         match event.kind {
             EventKind::Registered { me, others, .. } => self.registered(me, others),
             EventKind::RegistrationRefused(code) => self.registration_refused(code),
@@ -278,7 +272,7 @@ impl View {
         }
     }
 
-    pub(super) fn entered(&mut self, others: u32, open: bool, resumed: bool) {
+    fn entered(&mut self, others: u32, open: bool, resumed: bool) {
         self.stage = Stage::In;
         self.entered = true;
         let Some(me) = &self.me else { return };
@@ -304,7 +298,7 @@ impl View {
         }
     }
 
-    pub(super) fn message(&mut self, message: &Message, wall_ms: u64) {
+    fn message(&mut self, message: &Message, wall_ms: u64) {
         if message.own {
             return;
         }
@@ -334,13 +328,13 @@ impl View {
         self.say(line);
     }
 
-    pub(super) fn queued(&mut self, message: EntryId, now: Instant) {
+    fn queued(&mut self, message: EntryId, now: Instant) {
         if self.in_flight.len() < MAX_REMEMBERED {
             self.in_flight.insert(message, Some(now + SLOW));
         }
     }
 
-    pub(super) fn let_in(&mut self, by: &Person, who: &Person) {
+    fn let_in(&mut self, by: &Person, who: &Person) {
         if self.let_in.len() >= MAX_REMEMBERED {
             self.let_in.pop_first();
         }

@@ -97,7 +97,7 @@ impl View {
         self.say("Server: Please enter your name:");
     }
 
-    pub(super) fn typed(&mut self, typed: Typed) {
+    fn typed(&mut self, typed: Typed) {
         match typed {
             Typed::Nothing => {}
             Typed::Quit => self.quit(),
