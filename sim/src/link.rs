@@ -4,6 +4,8 @@
 use crate::dice::Dice;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use undertone_wire::codec;
+use undertone_wire::frame::Request;
 use undertone_wire::ids::{LinkKey, LogId};
 
 /// How long a frame is on its way, in milliseconds.
@@ -70,6 +72,15 @@ impl Link {
             let last = self.down.back().map_or(0, |(at, _)| *at);
             self.down.push_back((arrival(now, last, self.pace[1], dice), frame));
         }
+    }
+
+    /// Whether a subscription of this log is on its way to the relay.
+    pub(crate) fn asks_for(&self, wanted: LogId) -> bool {
+        let is = |(_, frame): &(u64, Vec<u8>)| {
+            let request = codec::decode::<Request>(frame);
+            matches!(request, Ok(Request::Subscribe { log, .. }) if log == wanted)
+        };
+        self.up.iter().any(is)
     }
 
     /// Nothing passes any more, and what was on its way is gone.

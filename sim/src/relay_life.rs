@@ -37,15 +37,17 @@ impl World {
 
     /// Somebody asks for a log that others read, with a token out of the air.
     pub(crate) fn probe(&mut self, at: usize) {
+        let conn = self.nodes[at].process.as_ref().and_then(|process| process.up);
+        let Some(link) = conn.and_then(|conn| self.links.get_mut(&conn)) else { return };
+        // A second subscription replaces the first, on its way too: whoever tries a token in the
+        // name of a reader would make it deaf.
+        let reads = |log| link.asks_for(log);
         let others = self.liar.tokens.iter().filter(|(_, (_, readers))| !readers.contains(&at));
-        let logs: Vec<_> = others.map(|(log, _)| *log).collect();
+        let logs: Vec<_> = others.map(|(log, _)| *log).filter(|log| !reads(*log)).collect();
         let Some(log) = logs.get(self.dice.below(logs.len())).copied() else { return };
         let seq = PROBE + u32::try_from(self.liar.probes).unwrap_or(0);
         let token = Token(self.dice.bytes());
         let request = Request::Subscribe { seq, log, token, from: Start::Token };
-        let conn = self.nodes[at].process.as_ref().and_then(|process| process.up);
-        if let Some(link) = conn.and_then(|conn| self.links.get_mut(&conn)) {
-            link.send_up(self.now, &mut self.dice, codec::encode(&request));
-        }
+        link.send_up(self.now, &mut self.dice, codec::encode(&request));
     }
 }
