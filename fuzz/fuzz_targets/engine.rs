@@ -126,7 +126,10 @@ impl<'a> Member<'a> {
             }
             1 => {
                 let seq = self.seq(choices);
-                self.tell(Reply::Done { seq });
+                // Some are of the other kind, without a choice of their own, so that most inputs that
+                // were found stay what they were.
+                let published = Reply::Published { seq, left: seq & 4 };
+                self.tell(if seq % 4 == 3 { published } else { Reply::Done { seq } });
             }
             2 => {
                 let (seq, code) = (self.seq(choices), code(choices));

@@ -55,7 +55,8 @@ pub(crate) struct Profile {
     /// The inbox was read up to here.
     #[n(4)]
     pub(crate) inbox_read: u64,
-    /// One's own key packages that the relay has, oldest first: (suite, last resort, hash).
+    /// Key packages that can still be taken of each suite, as far as one knows; 0 until the relay has
+    /// said that it took them.
     #[n(5)]
     pub(crate) packages_left: u32,
     /// The device has new keys that the relay has not taken yet.

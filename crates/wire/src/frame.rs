@@ -54,7 +54,7 @@ pub enum Request {
         /// Echoed.
         #[n(0)]
         seq: u32,
-        /// They replace what the relay has of the same suite.
+        /// They replace what the relay has of the same suite; none: only to hear how many are left.
         #[n(1)]
         packages: List<KeyPackage, MAX_PUBLISHED>,
     },
@@ -580,6 +580,17 @@ pub enum Reply {
     /// To [`OperatorCommand::Observe`]: one thing the relay saw.
     #[n(19)]
     Seen(#[n(0)] Seen),
+    /// To [`Request::PublishKeyPackages`].
+    #[n(20)]
+    Published {
+        /// As asked.
+        #[n(0)]
+        seq: u32,
+        /// Of the suite of which the relay has the fewest: how many it can still give out, the one of
+        /// last resort not counted. 0 where it has none at all.
+        #[n(1)]
+        left: u32,
+    },
 }
 
 /// One entry of a log, as every reader gets it.

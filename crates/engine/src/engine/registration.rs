@@ -88,6 +88,11 @@ impl Hands<'_, '_> {
         self.cx.ask(Ask::InboxSubscribe, |seq| Request::InboxSubscribe { seq, after: 0 });
         if self.cx.core.profile.packages_left < PACKAGES_LOW {
             self.publish_packages();
+        } else {
+            // A relay that went back to before it had them says so, and so is seen who takes them
+            // and asks for nothing with them.
+            let packages = List::default();
+            self.cx.ask(Ask::PublishPackages, |seq| Request::PublishKeyPackages { seq, packages });
         }
         self.chats.resume(self.cx);
         self.rooms.resume(self.cx);
@@ -120,5 +125,18 @@ impl Hands<'_, '_> {
         self.cx.put_profile();
         let request = |seq| Request::PublishKeyPackages { seq, packages };
         self.cx.ask(Ask::PublishPackages, request);
+    }
+    /// The relay says how many it has. It is believed to have fewer than it should once a
+    /// connection: more often only a liar says so.
+    pub(super) fn published(&mut self, seq: u32, left: u32) {
+        if self.answered(seq) != Some(Ask::PublishPackages) {
+            return;
+        }
+        let made_now = std::mem::replace(&mut self.cx.core.publishing, false);
+        if left < PACKAGES_LOW && !made_now {
+            return self.publish_packages();
+        }
+        self.cx.core.profile.packages_left = left.min(PACKAGES as u32);
+        self.cx.put_profile();
     }
 }

@@ -3,7 +3,6 @@
 use crate::api::{CommandError, EventKind};
 use crate::core::{Ask, Cx, SessionAsk};
 use crate::engine::Hands;
-use crate::engine::registration::PACKAGES;
 use crate::session::Happened;
 use undertone_wire::frame::{Code, KeyPackage, Reply};
 use undertone_wire::ids::{Incarnation, LogId};
@@ -36,6 +35,7 @@ impl Hands<'_, '_> {
             }
             Reply::Came(present) => self.came(&present),
             Reply::Went { client_id } => self.went(&client_id),
+            Reply::Published { seq, left } => self.published(seq, left),
             Reply::Bye { code } => self.cx.news(EventKind::Bye(code)),
         }
     }
@@ -54,11 +54,6 @@ impl Hands<'_, '_> {
                 }
             }
             Some(Ask::Room(room, ask)) => self.rooms.on_done(self.cx, &room, ask),
-            Some(Ask::PublishPackages) => {
-                self.cx.core.publishing = false;
-                self.cx.core.profile.packages_left = PACKAGES as u32;
-                self.cx.put_profile();
-            }
             Some(Ask::ChatLog(peer)) => self.chats.on_log_created(self.cx, peer),
             Some(Ask::ChatNote(peer, kind)) => {
                 self.chats.on_note_answer(self.cx, peer, kind, Ok(()));

@@ -11,7 +11,10 @@ use undertone_wire::codec;
 use undertone_wire::frame::{Code, KeyPackage, Reply, Seen};
 use undertone_wire::ids::{ClientId, Hash};
 
-/// A stock being replaced.
+/// The suite's two bytes begin a row's id.
+const SUITE: usize = 2;
+
+/// A stock being replaced, or only counted.
 #[derive(Debug)]
 pub(super) struct Publish {
     conn: ConnId,
@@ -19,6 +22,8 @@ pub(super) struct Publish {
     member: ClientId,
     packages: Vec<KeyPackage>,
     tries: u8,
+    /// What will be left once it is written.
+    left: u32,
 }
 
 /// A package being taken.
@@ -35,7 +40,7 @@ pub(super) struct Take {
 
 impl Publish {
     pub(super) fn new(conn: ConnId, seq: u32, member: ClientId, packages: Vec<KeyPackage>) -> Self {
-        Self { conn, seq, member, packages, tries: 0 }
+        Self { conn, seq, member, packages, tries: 0, left: 0 }
     }
 
     pub(super) fn key(&self) -> StoreKey {
@@ -85,17 +90,16 @@ impl Directory {
         let code = match outcome {
             Outcome::Header { version, rows, .. } => match publish.changes(&rows) {
                 Some(changes) => {
+                    publish.left = left(&rows, &changes);
+                    if changes.is_empty() {
+                        return self.published(&publish, ctx);
+                    }
                     let key = publish.key();
                     return self.change(key, version, changes, Job::Publish(publish), ctx);
                 }
                 None => Code::MemberFull,
             },
-            Outcome::Stored { .. } => {
-                self.finish(conn);
-                ctx.done(conn, seq);
-                let packages = u32::try_from(publish.packages.len()).unwrap_or(u32::MAX);
-                return ctx.seen(Seen::Published { connection: conn.0, packages });
-            }
+            Outcome::Stored { .. } => return self.published(&publish, ctx),
             Outcome::Conflict { .. } if publish.tries < MAX_TRIES => {
                 publish.tries += 1;
                 let key = publish.key();
@@ -106,6 +110,14 @@ impl Directory {
         };
         self.finish(conn);
         ctx.refuse(conn, seq, code, 0);
+    }
+
+    fn published(&mut self, publish: &Publish, ctx: &mut Context<'_>) {
+        let Publish { conn, seq, left, .. } = *publish;
+        self.finish(conn);
+        ctx.send(conn, &Reply::Published { seq, left });
+        let packages = u32::try_from(publish.packages.len()).unwrap_or(u32::MAX);
+        ctx.seen(Seen::Published { connection: conn.0, packages });
     }
 
     pub(super) fn go_on_taking(&mut self, mut take: Take, outcome: Outcome, ctx: &mut Context<'_>) {
@@ -163,6 +175,18 @@ impl Directory {
         let write = CompareAppend { expected, rows, ..CompareAppend::default() };
         self.ask(key, Operation::CompareAppend(Box::new(write)), job, ctx);
     }
+}
+
+/// How many can be given out once of the suite that has the fewest, after these changes.
+fn left(rows: &[Row], changes: &[RowChange]) -> u32 {
+    let untouched = rows.iter().filter(|row| changes.iter().all(|change| change.id != row.id));
+    let new = changes.iter().filter(|change| change.value.is_some());
+    let mut left: BTreeMap<&[u8], u32> = BTreeMap::new();
+    for id in untouched.map(|row| &row.id).chain(new.map(|change| &change.id)) {
+        let Some((suite, [last_resort, ..])) = id.split_at_checked(SUITE) else { continue };
+        *left.entry(suite).or_default() += u32::from(*last_resort == 0);
+    }
+    left.into_values().min().unwrap_or(0)
 }
 
 /// Suite, whether it is a last resort, and a hash: in the order in which they are given out.

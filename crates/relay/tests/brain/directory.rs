@@ -30,9 +30,13 @@ fn last_resort(suite: u16, byte: u8) -> KeyPackage {
     KeyPackage { last_resort: true, ..package(suite, byte) }
 }
 
-fn publish(world: &mut World, conn: ConnId, packages: &[KeyPackage]) {
+/// How many are left then.
+fn publish(world: &mut World, conn: ConnId, packages: &[KeyPackage]) -> u32 {
     let packages = List::new(packages.to_vec()).unwrap();
-    world.done(conn, |seq| Request::PublishKeyPackages { seq, packages });
+    match world.ask(conn, |seq| Request::PublishKeyPackages { seq, packages }) {
+        Reply::Published { left, .. } => left,
+        other => panic!("no answer to a publishing: {other:?}"),
+    }
 }
 
 fn take(world: &mut World, conn: ConnId, of: ClientId, suite: u16) -> Option<KeyPackage> {
@@ -132,6 +136,26 @@ fn publishing_replaces_the_stock_of_a_suite() {
     assert_eq!(take(&mut world, a, bob.id, 1), Some(package(1, 4)));
     assert_eq!(take(&mut world, a, bob.id, 1), None);
     assert_eq!(take(&mut world, a, bob.id, 2), Some(package(2, 3)));
+}
+
+#[test]
+fn who_publishes_hears_how_many_are_left_of_the_suite_with_the_fewest() {
+    let (mut world, a, b, _, bob) = scene();
+    assert_eq!(publish(&mut world, b, &[]), 0);
+    let stock = [package(1, 1), package(1, 2), last_resort(1, 3), package(2, 4), package(2, 5)];
+    assert_eq!(publish(&mut world, b, &stock), 2);
+    take(&mut world, a, bob.id, 2);
+    assert_eq!(publish(&mut world, b, &[]), 1);
+    // The one of last resort is not counted, and replacing one suite does not fill the other.
+    take(&mut world, a, bob.id, 1);
+    take(&mut world, a, bob.id, 1);
+    assert_eq!(publish(&mut world, b, &[]), 0);
+    assert_eq!(publish(&mut world, b, &[package(2, 6), package(2, 7)]), 0);
+    assert_eq!(publish(&mut world, b, &[package(1, 8)]), 1);
+    assert_eq!(publish(&mut world, a, &[]), 0);
+    world.restart(8);
+    let b = world.join(&Person::new(2, "Bob"));
+    assert_eq!(publish(&mut world, b, &[]), 1);
 }
 
 /// W04g.

@@ -163,6 +163,7 @@ pub(crate) fn replies() -> Named<Reply> {
         ("invited", Reply::Invited { seq: 1, id: ENTRY_ID, psk: token() }),
         ("invites", Reply::Invites { seq: 1, invites }),
         ("seen", Reply::Seen(Seen::Disconnected { connection: 9 })),
+        ("published", Reply::Published { seq: 1, left: 4 }),
     ]
 }
 

@@ -290,6 +290,7 @@ pub(crate) fn reply() -> impl Strategy<Value = Reply> {
         (seq(), entry_id(), token()).prop_map(|(seq, id, psk)| Reply::Invited { seq, id, psk }),
         (seq(), list(invite_line())).prop_map(|(seq, invites)| Reply::Invites { seq, invites }),
         seen().prop_map(Reply::Seen),
+        (seq(), any::<u32>()).prop_map(|(seq, left)| Reply::Published { seq, left }),
     ]
 }
 
