@@ -380,6 +380,7 @@ fn seq_of(reply: &Reply) -> Option<u32> {
         | Reply::Registered { seq, .. }
         | Reply::Found { seq, .. }
         | Reply::TakenKeyPackage { seq, .. }
+        | Reply::Published { seq, .. }
         | Reply::Appended { seq, .. }
         | Reply::Subscribed { seq, .. }
         | Reply::UserList { seq, .. }
