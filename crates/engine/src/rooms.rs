@@ -617,7 +617,7 @@ impl Rooms {
         let Some(room) = self.rooms.get_mut(id) else { return };
         if room.row.state == State::Entering && room.row.tickets.is_empty() {
             if room.row.roster.is_some() {
-                room.row.state = State::Over;
+                (room.row.state, room.row.parting) = (State::Over, false);
                 return room.store(cx);
             }
             self.forget(cx, id);

@@ -8,6 +8,7 @@ use crate::api::{EventKind, Person, Trouble};
 use crate::content::Head;
 use crate::core::{Ask, Cx};
 use crate::notes::{Note, RoomTicket};
+use crate::roster::Roster;
 use crate::session::{Session, leaves};
 use crate::welcome::{self, Entering, USED_UP};
 use std::cmp::Reverse;
@@ -31,8 +32,7 @@ impl Rooms {
         }
         let known = match self.rooms.get(&id).map(|room| room.row.state) {
             Some(State::Open | State::Invited) => return self.on_other_session(cx, note, ticket),
-            // Who has left is asked before it is in again.
-            Some(State::Over) => false,
+            Some(State::Over) => return self.on_ticket_to_what_is_over(cx, note, ticket),
             Some(State::Entering) | None => met,
         };
         if !self.rooms.contains_key(&id) {
@@ -41,13 +41,29 @@ impl Rooms {
             }
             self.rooms.insert(id, Room::new(id, State::Entering));
         }
-        let Some(room) = self.rooms.get_mut(&id) else { return };
+        if let Some(room) = self.rooms.get_mut(&id) {
+            take(cx, room, note, ticket, known);
+        }
+    }
+
+    /// Who has left is asked before it is in again, and who was put out waits for a newer roster. But
+    /// where one left by oneself and the others do not know, since the session in which one said so
+    /// is lost, one goes in, says it again, and is out.
+    fn on_ticket_to_what_is_over(&mut self, cx: &mut Cx<'_>, note: &Note, ticket: &RoomTicket) {
+        let Some(room) = self.rooms.get_mut(&ticket.room) else { return };
+        let me = cx.core.identity.client_id;
         let newest = room.row.roster.as_ref().map_or(0, |roster| roster.version);
-        if room.row.state == State::Over && ticket.version <= newest {
+        let unheard = ticket.version <= newest;
+        let theirs =
+            |roster: &Roster| roster.line(&me).is_some() && roster.lists(&note.from, &note.account);
+        if unheard
+            && (!room.row.roster.as_ref().is_some_and(theirs)
+                || room.conduct.moved(cx.now.mono_ms, note.from))
+        {
             return;
         }
-        room.row.state = State::Entering;
-        take(cx, room, note, ticket, known);
+        (room.row.state, room.row.parting) = (State::Entering, unheard);
+        take(cx, room, note, ticket, unheard);
     }
 
     fn is_asked_too_often(&self, by: &ClientId) -> bool {
@@ -384,6 +400,8 @@ fn tell(cx: &mut Cx<'_>, room: &mut Room, brought: &Brought) {
     let (line, members) = (room.line(cx), room.others(cx));
     match room.row.state {
         State::Invited => cx.news(EventKind::RoomInvited { room: line, by, members }),
+        // One is on the way out.
+        _ if room.row.parting => {}
         _ => cx.news(EventKind::RoomEntered { room: line, by: Some(by), members }),
     }
 }

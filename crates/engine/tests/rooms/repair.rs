@@ -213,3 +213,38 @@ fn a_room_of_one_goes_on_after_its_session_was_lost() {
     world.run_for(30_000);
     talk(&mut world, &room, &[0, 1], 90);
 }
+
+/// Who leaves says so in the log and deletes its keys; here the relay loses the log before the others
+/// have read it. Whoever leaves: a member, and the only owner, whose heir is not known then either.
+#[test]
+fn a_farewell_that_is_lost_is_said_again() {
+    for (seed, leaver) in [(80, 2), (81, 0)] {
+        let (mut world, room) = team(seed);
+        let others: Vec<usize> = (0..3).filter(|at| *at != leaver).collect();
+        world.held.extend(&others);
+        world.room(leaver, "team", RoomOrder::Leave);
+        world.run_for(5_000);
+        assert!(left(&world, leaver, RoomOver::Left), "seed {seed}");
+        world.held.clear();
+        for at in &others {
+            world.disconnect(*at);
+        }
+        clear(&mut world);
+        forget(&mut world);
+        for at in &others {
+            world.connect(*at);
+        }
+        world.run_for(120_000);
+        assert_eq!(world.clients[leaver].engine.room_readers(&room), None, "seed {seed}");
+        for at in &others {
+            let readers = world.clients[*at].engine.room_readers(&room).unwrap();
+            assert_eq!(readers.len(), 1, "seed {seed}");
+        }
+        let asked = |kind: &EventKind| {
+            matches!(kind, EventKind::RoomInvited { .. } | EventKind::RoomEntered { .. })
+        };
+        assert!(!world.has(leaver, asked), "seed {seed}");
+        talk(&mut world, &room, &others, seed);
+        assert_eq!(world.troubles(), Vec::<String>::new(), "seed {seed}");
+    }
+}
