@@ -134,6 +134,8 @@ fn a09_an_old_copy_that_is_put_back_takes_new_keys_before_it_sends() {
 
 /// A09: two copies of one profile take turns. Whoever of them finds that the other has written
 /// takes new keys; the other is told and sends nothing more, until the person decides.
+///
+/// W04h: so a copy that was lost is revoked by the one that is left: it does not register any more.
 #[test]
 fn a09_of_two_copies_the_one_that_notices_counts_and_the_other_is_told() {
     for seed in 20..40 {

@@ -254,6 +254,7 @@ fn racing_registrations_of_one_member_both_end_and_one_connection_stays() {
     });
 }
 
+/// W04h.
 #[test]
 fn an_older_card_is_outdated_and_a_newer_one_may_bring_a_new_device() {
     let mut world = World::new();

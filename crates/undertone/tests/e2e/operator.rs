@@ -4,6 +4,7 @@ use crate::scene;
 use undertone_testkit::process::Program;
 use undertone_testkit::scratch::Scratch;
 
+/// W04h.
 #[test]
 fn a_revoked_invite_lets_nobody_in_and_who_is_connected_stays() {
     let scene = scene();
