@@ -52,6 +52,7 @@ fn goes_on(world: &mut World, seed: u64) {
     assert_eq!(world.texts(0), private("Bob", &["yes"]), "seed {seed}");
 }
 
+/// F46a.
 #[test]
 fn d05_what_is_written_without_a_link_leaves_by_itself_and_survives_a_restart() {
     let mut world = open(1);
