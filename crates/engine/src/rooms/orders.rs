@@ -171,9 +171,8 @@ impl Rooms {
 
     fn leave(&mut self, cx: &mut Cx<'_>, id: &RoomId) -> Result<(), CommandError> {
         let room = self.open_room(id)?;
-        let alone = room.row.roster.as_ref().is_none_or(|roster| roster.members.len() <= 1);
         room.part_tag = cx.tag;
-        if alone {
+        if talk::is_alone(room) {
             talk::close(cx, room, RoomOver::Left);
             return Ok(());
         }

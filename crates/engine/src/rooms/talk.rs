@@ -290,6 +290,12 @@ pub(super) fn close(cx: &mut Cx<'_>, room: &mut Room, why: RoomOver) {
     cx.tag = before;
 }
 
+/// Nobody else is a member, or about to be.
+pub(super) fn is_alone(room: &Room) -> bool {
+    let others = |roster: &Roster| roster.members.len() > 1;
+    !room.row.roster.as_ref().is_some_and(others) && !wishes::is_committing(room)
+}
+
 /// Oneself wants out: once somebody else is an owner, the wish is said.
 pub(super) fn part(cx: &mut Cx<'_>, room: &mut Room) {
     if !room.row.parting || !super::at_head(room) {
@@ -297,8 +303,11 @@ pub(super) fn part(cx: &mut Cx<'_>, room: &mut Room) {
     }
     let me = cx.core.identity.client_id;
     let Some(roster) = &room.row.roster else { return };
-    if roster.members.len() <= 1 {
+    if is_alone(room) {
         return close(cx, room, RoomOver::Left);
+    }
+    if wishes::is_committing(room) {
+        return;
     }
     if !roster.owners().any(|line| line.client_id != me) {
         let oldest = roster.members.iter().map(|line| line.client_id).find(|id| *id != me);

@@ -7,7 +7,7 @@ use crate::identity::LeafIdentity;
 use crate::mls::{Suite, inspect_key_package};
 use crate::notes::{Body, Note, RoomTicket, delivery};
 use crate::roster::{Role, Roster, RosterLine};
-use crate::session::leaves;
+use crate::session::{Session, leaves};
 use crate::welcome::Offer;
 use std::collections::BTreeMap;
 use undertone_wire::account::{AccountKey, Card};
@@ -251,11 +251,15 @@ pub(super) fn on_package(
     consider(cx, room);
 }
 
+/// A commit of one's own is in the making, or on its way: who is a member is open until it is judged.
+pub(super) fn is_committing(room: &Room) -> bool {
+    room.plan.is_some() || room.session.as_ref().is_some_and(Session::commits)
+}
+
 /// Makes a commit of what is wished, if it is time and nothing else is under way.
 pub(super) fn consider(cx: &mut Cx<'_>, room: &mut Room) {
     take_out(cx, room);
-    let busy = room.plan.is_some() || room.session.as_ref().is_none_or(|s| s.commits());
-    if busy || !super::at_head(room) || room.row.state != State::Open {
+    if is_committing(room) || !super::at_head(room) || room.row.state != State::Open {
         return release(cx, room);
     }
     drop_settled(room);

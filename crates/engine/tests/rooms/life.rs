@@ -333,3 +333,30 @@ fn who_is_added_removed_and_added_again_while_away_is_in_the_room() {
         talk(&mut world, &room, &[0, 1], seed);
     }
 }
+
+/// Whoever leaves alone closes the room; but somebody may be on the way in by then.
+#[test]
+fn nobody_comes_into_a_room_whose_only_member_has_left() {
+    let mut outcomes = [0; 2];
+    for steps in 0..40 {
+        let mut world = people(60, &["Alice", "Bob"]);
+        let room = make(&mut world, 0, "team");
+        world.room(0, "team", RoomOrder::Add(who("Bob")));
+        world.run_some(steps, 0);
+        world.room(0, "team", RoomOrder::Leave);
+        world.run_for(120_000);
+        assert!(left(&world, 0, RoomOver::Left), "{steps}");
+        assert_eq!(world.clients[0].engine.room_readers(&room), None, "{steps}");
+        let of_bob = world.clients[1].engine.room_readers(&room);
+        assert!(of_bob.as_ref().is_none_or(Vec::is_empty), "{steps}: {of_bob:?}");
+        outcomes[usize::from(of_bob.is_some())] += 1;
+        if of_bob.is_some() {
+            // The room is Bob's.
+            world.add("Carol");
+            world.run();
+            add(&mut world, 1, "Carol");
+            talk(&mut world, &room, &[1, 2], 60);
+        }
+    }
+    assert!(outcomes.iter().all(|count| *count > 0), "{outcomes:?}");
+}
