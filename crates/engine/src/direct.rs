@@ -110,6 +110,9 @@ struct Row {
     /// The version of their card that the session was made for, or by.
     #[n(9)]
     device: Option<u64>,
+    /// Their request crossed one's own, which lives; they have not said yes to it yet.
+    #[n(10)]
+    crossed: Option<bool>,
 }
 
 /// A request that is not in their inbox yet. It is stored: its Welcome cannot be made again.
@@ -156,6 +159,7 @@ impl Chat {
             inbox: None,
             heard: false,
             device: None,
+            crossed: None,
         };
         let conversation = Conversation::Direct(peer);
         Self::with(row, None, Outbox::new(conversation), Shown::new(conversation))

@@ -69,8 +69,18 @@ impl Chat {
 
 /// They asked as well, and may have forgotten that one had asked them: who knows it says yes at once.
 pub(super) fn crossed(cx: &mut Cx<'_>, chat: &mut Chat) {
-    let at = *chat.behind.crossed.get_or_insert(cx.now.after(CROSSED_MS));
-    cx.wake_at(at);
+    // Their note is read once only: a restart must not forget it.
+    if chat.row.crossed.replace(true).is_none() {
+        chat.store(cx);
+    }
+    await_yes(cx, chat);
+}
+
+fn await_yes(cx: &mut Cx<'_>, chat: &mut Chat) {
+    if chat.row.crossed.is_some() {
+        let at = *chat.behind.crossed.get_or_insert(cx.now.after(CROSSED_MS));
+        cx.wake_at(at);
+    }
 }
 
 /// They came online.
@@ -82,6 +92,7 @@ pub(super) fn arrived(cx: &mut Cx<'_>, chat: &mut Chat) {
 
 /// Where something is owed to them, asks whether they still are the device that it was said to.
 pub(super) fn look(cx: &mut Cx<'_>, chat: &mut Chat) {
+    await_yes(cx, chat);
     // The outbox is walked through last: this is looked at for every text.
     let owes = |chat: &Chat| match chat.row.state {
         State::Asked => true,
@@ -97,8 +108,13 @@ pub(super) fn look(cx: &mut Cx<'_>, chat: &mut Chat) {
 
 pub(super) fn tick(cx: &mut Cx<'_>, chat: &mut Chat) {
     watch(cx, chat);
-    if cx.is_due(&mut chat.behind.crossed) && chat.row.state == State::Asked && chat.talks() {
-        lost(cx, chat, "other-behind");
+    await_yes(cx, chat);
+    if cx.is_due(&mut chat.behind.crossed) {
+        chat.row.crossed = None;
+        chat.store(cx);
+        if chat.row.state == State::Asked && chat.talks() {
+            lost(cx, chat, "other-behind");
+        }
     }
     let Some((version, at)) = chat.behind.other_device else { return };
     if at > cx.now.mono_ms {
