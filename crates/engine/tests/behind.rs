@@ -132,6 +132,23 @@ fn who_forgot_a_chat_and_asks_for_one_is_in_it_again() {
     }
 }
 
+/// The same, where the other ends the chat at that moment: the request is answered, too.
+#[test]
+fn who_forgot_a_chat_and_asks_for_one_is_told_that_it_is_ended() {
+    for seed in 50..60 {
+        let mut world = forgotten(seed);
+        world.connect(1);
+        world.run();
+        world.disconnect(0);
+        world.msg(1, "Alice", "do you know me?");
+        world.command(0, Command::End(Who("Bob".to_owned())));
+        world.run();
+        world.connect(0);
+        world.run_for(120_000);
+        assert!(world.has(1, |kind| matches!(kind, EventKind::ChatDeclined(_))), "seed {seed}");
+    }
+}
+
 /// An answer, and all that was said with it, is read before a request that came after.
 #[test]
 fn what_was_said_with_an_answer_is_read_before_the_next_request() {

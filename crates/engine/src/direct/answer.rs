@@ -88,10 +88,14 @@ impl Chats {
         let other_device = chat.is_older(request.device);
         if lower && chat.row.state == State::Open {
             // Who asks within a chat has forgotten it. Or it is an old request that came twice.
-            if chat.row.log != Some(request.log) {
-                mend::catch_up(cx, chat);
+            if chat.row.log == Some(request.log) {
+                return;
             }
-            return;
+            if chat.is_ending() {
+                // The end is said in a session that they have forgotten.
+                return self.owed.owe(cx, peer, request);
+            }
+            return mend::catch_up(cx, chat);
         }
         let old = lower && (crossing || !other_device);
         // A higher number than one's own: they have seen one's request and ended it, or know more.
