@@ -144,6 +144,9 @@ struct Chat {
     /// When a session was last made because the other offered an older one.
     caught_up: Option<u64>,
     behind: Behind,
+    /// Who has forgotten the chat asked for one, by this log: a new session is the answer, or a no
+    /// where it is ended before there is one.
+    wish: Option<(Blob<MAX_INBOX_KEY>, LogId)>,
 }
 
 impl Chat {
@@ -179,6 +182,7 @@ impl Chat {
             tries: Backoff::default(),
             caught_up: None,
             behind: Behind::new(),
+            wish: None,
         }
     }
 

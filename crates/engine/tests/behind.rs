@@ -147,6 +147,20 @@ fn who_forgot_a_chat_and_asks_for_one_is_told_that_it_is_ended() {
         world.run_for(120_000);
         assert!(world.has(1, |kind| matches!(kind, EventKind::ChatDeclined(_))), "seed {seed}");
     }
+    // And while the session is made that is to be the answer.
+    for steps in 0..40 {
+        let mut world = forgotten(50);
+        world.connect(1);
+        world.run();
+        world.msg(1, "Alice", "do you know me?");
+        world.run_some(steps, 0);
+        world.command(0, Command::End(Who("Bob".to_owned())));
+        world.run_for(120_000);
+        let over = |kind: &EventKind| {
+            matches!(kind, EventKind::ChatDeclined(_) | EventKind::ChatEnded { .. })
+        };
+        assert!(world.has(1, over), "{steps}");
+    }
 }
 
 /// An answer, and all that was said with it, is read before a request that came after.

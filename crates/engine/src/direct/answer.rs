@@ -95,6 +95,7 @@ impl Chats {
                 // The end is said in a session that they have forgotten.
                 return self.owed.owe(cx, peer, request);
             }
+            chat.wish = Some((request.inbox.clone(), request.log));
             return mend::catch_up(cx, chat);
         }
         let old = lower && (crossing || !other_device);

@@ -28,7 +28,13 @@ impl Chats {
                     self.owed.put(cx, *peer, inbox, log);
                 }
             }
-            State::Open if chat.session.is_none() => close(cx, chat, Ended::ByMe),
+            State::Open if chat.session.is_none() => {
+                let wish = chat.wish.take();
+                close(cx, chat, Ended::ByMe);
+                if let Some((inbox, log)) = wish {
+                    self.owed.put(cx, *peer, inbox, log);
+                }
+            }
             State::Asked | State::Open => {
                 let not_sent = chat.outbox.give_up_all(cx);
                 tell_not_sent(cx, chat.conversation(), &not_sent, NotSent::ChatEnded);

@@ -137,6 +137,7 @@ pub(super) fn failed(cx: &mut Cx<'_>, chat: &mut Chat) {
 /// There is a session again: what waited is said in it.
 pub(super) fn renewed(cx: &mut Cx<'_>, chat: &mut Chat) {
     let cause = chat.mending.take().map_or("renewed", |mending| mending.cause);
+    chat.wish = None;
     let (conversation, with) = (chat.conversation(), Some(chat.person(cx)));
     cx.news(EventKind::Renewed { conversation, with, cause });
     if let Some(session) = &mut chat.session {
