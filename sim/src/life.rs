@@ -478,7 +478,12 @@ impl Life {
                 // A relay that went back had the end no more; who writes next is told of it.
                 (ChatState::Closed, Some((ChatState::Open, _)))
                 | (ChatState::Open, Some((ChatState::Closed, _))) => self.world.oracle.renewals,
-                _ => false,
+                (state, theirs) => {
+                    let theirs = theirs.map(|(state, _)| *state);
+                    let oracle = &self.world.oracle;
+                    oracle.lost_a_no(Some(*state), theirs)
+                        || theirs.is_some_and(|theirs| oracle.lost_a_no(Some(theirs), Some(*state)))
+                }
             };
             if !agree {
                 self.world.find(format!(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use undertone_engine::api::{
-    ChatState, CommandError, Conversation, Ended, NotSent, RoomChange, RoomId, Trouble,
+    ChatState, CommandError, Conversation, Ended, NotSent, RoomChange, RoomId, RoomOver, Trouble,
 };
 use undertone_engine::{Event, EventKind};
 use undertone_wire::ids::{ClientId, EntryId};
@@ -83,6 +83,8 @@ pub(crate) struct Oracle {
     pub(crate) chats: BTreeMap<(usize, usize), (ChatState, u64)>,
     /// Stores, profiles or relays go back in this life, so that sessions are lost.
     pub(crate) renewals: bool,
+    /// The relay's store was put back to an older one.
+    pub(crate) relay_went_back: bool,
     /// Members whose profile went back.
     pub(crate) went_back: BTreeSet<usize>,
     /// How often a profile was copied or went back.
@@ -224,7 +226,18 @@ impl Oracle {
                     self.out.insert((room.id, *who), now);
                 }
             }
-            EventKind::RoomLeft { room, .. } => drop(self.out.insert((room.id, at), now)),
+            EventKind::RoomLeft { room, why, .. } => {
+                self.out.insert((room.id, at), now);
+                // What was at the relay when its author left is not offered again.
+                if *why == RoomOver::Left && self.renewals {
+                    let place = Place::Room(room.id);
+                    for text in self.texts.iter_mut().filter(|t| t.by == at && t.place == place) {
+                        for reader in text.readers.clone() {
+                            text.excused.insert(reader, "its author left, and the relay went back");
+                        }
+                    }
+                }
+            }
             EventKind::Chats(chats) => {
                 for chat in chats {
                     if let Some(peer) = self.ids.get(&chat.who.client_id) {
@@ -352,7 +365,19 @@ impl Oracle {
         let theirs = self.chats.get(&(reader, text.by)).map(|(state, _)| *state);
         let ended = theirs == Some(ChatState::Closed) && self.lied_to.contains(&reader);
         let forgot = waits && self.unnoticed.contains(&reader);
-        text.place == Place::Direct(reader) && (forgot || ended)
+        let unheard = self.lost_a_no(state, theirs);
+        text.place == Place::Direct(reader) && (forgot || ended || unheard)
+    }
+
+    /// Whether one of two waits for an answer that a relay had, and lost by going back: it was no.
+    pub(crate) fn lost_a_no(&self, one: Option<ChatState>, other: Option<ChatState>) -> bool {
+        let over = other == Some(ChatState::Closed);
+        self.relay_went_back && one == Some(ChatState::Asked) && over
+    }
+
+    /// Whether this one left the room, and the relay may have lost its farewell by going back.
+    pub(crate) fn lost_a_farewell(&self, room: RoomId, at: usize) -> bool {
+        self.relay_went_back && self.out.contains_key(&(room, at))
     }
 
     /// After everything: each text that was taken was shown to each of its readers, or its author

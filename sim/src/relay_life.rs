@@ -23,6 +23,7 @@ impl World {
     /// As whoever runs the relay can. Between a crash and the next start.
     pub(crate) fn put_store_back(&mut self, (life, copy): (Incarnation, MemoryStore)) {
         self.note("the store goes back", &[]);
+        self.oracle.relay_went_back = true;
         self.hub.life = life;
         self.hub.keepers[1].put_back(copy);
     }

@@ -76,7 +76,10 @@ impl Life {
             let inside: BTreeSet<_> = views.iter().map(|view| view.at).collect();
             let agree = views.windows(2).all(|two| two[0].epoch == two[1].epoch);
             let whole = views.iter().all(|view| {
-                let others: BTreeSet<_> = view.members.difference(&back).copied().collect();
+                let oracle = &self.world.oracle;
+                let gone = |at: &usize| !inside.contains(at) && oracle.lost_a_farewell(room, *at);
+                let others = view.members.difference(&back).copied();
+                let others: BTreeSet<_> = others.filter(|at| !gone(at)).collect();
                 let all = view.members.len();
                 others == inside && view.epoch.is_some_and(|(_, _, n)| n == all)
             });
