@@ -230,6 +230,8 @@ pub(crate) struct Core {
     pub(crate) went_back: WentBack,
     /// New key packages are on their way to the relay.
     pub(crate) publishing: bool,
+    /// The relay was asked on this connection how many it has.
+    pub(crate) counted: bool,
     /// Commands, by their tags, that wait for the relay to say who somebody is, behind others that
     /// name the same.
     pub(crate) behind: Vec<(Option<u64>, crate::direct::Wanted)>,
@@ -276,6 +278,7 @@ impl Core {
             put_off: BTreeSet::new(),
             went_back: WentBack::No,
             publishing: false,
+            counted: false,
             behind: Vec::new(),
             deferred: Vec::new(),
         }
@@ -348,7 +351,7 @@ impl Core {
         self.asked.clear();
         self.put_off.clear();
         self.went_back = WentBack::No;
-        self.publishing = false;
+        (self.publishing, self.counted) = (false, false);
         self.deferred.clear();
     }
 }

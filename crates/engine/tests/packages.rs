@@ -95,3 +95,20 @@ fn a_relay_that_never_has_a_package_is_given_them_once_a_connection() {
     let full = counts.borrow().iter().filter(|count| **count > 0).count();
     assert_eq!(full, 3, "{:?}", counts.borrow());
 }
+
+/// More than there can be were used already: a relay that went back gives them out again, and whoever
+/// is added by one cannot come in.
+#[test]
+fn a_relay_that_has_packages_that_were_used_is_given_others() {
+    for (left, whole) in [(3, 0), (4, 1)] {
+        let mut world = people(&["Alice", "Bob"]);
+        world.msg(0, "Bob", "hello");
+        world.run();
+        let counts = published(&mut world, Some(left));
+        world.disconnect(1);
+        world.connect(1);
+        world.run();
+        let full = counts.borrow().iter().filter(|count| **count > 0).count();
+        assert_eq!(full, whole, "{left} left: {:?}", counts.borrow());
+    }
+}

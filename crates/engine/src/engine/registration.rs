@@ -88,11 +88,6 @@ impl Hands<'_, '_> {
         self.cx.ask(Ask::InboxSubscribe, |seq| Request::InboxSubscribe { seq, after: 0 });
         if self.cx.core.profile.packages_left < PACKAGES_LOW {
             self.publish_packages();
-        } else {
-            // A relay that went back to before it had them says so, and so is seen who takes them
-            // and asks for nothing with them.
-            let packages = List::default();
-            self.cx.ask(Ask::PublishPackages, |seq| Request::PublishKeyPackages { seq, packages });
         }
         self.chats.resume(self.cx);
         self.rooms.resume(self.cx);
@@ -126,14 +121,26 @@ impl Hands<'_, '_> {
         let request = |seq| Request::PublishKeyPackages { seq, packages };
         self.cx.ask(Ask::PublishPackages, request);
     }
-    /// The relay says how many it has. It is believed to have fewer than it should once a
+    /// The inbox was read to its end, and with it of each package that was used. A relay that went
+    /// back to before it had them says so now, or has some that were used already; and so is seen who
+    /// takes them and asks for nothing with them.
+    pub(super) fn count_packages(&mut self) {
+        let counted = std::mem::replace(&mut self.cx.core.counted, true);
+        if !counted && !self.cx.core.publishing {
+            let packages = List::default();
+            self.cx.ask(Ask::PublishPackages, |seq| Request::PublishKeyPackages { seq, packages });
+        }
+    }
+
+    /// The relay says how many it has. It is believed to have others than it should once a
     /// connection: more often only a liar says so.
     pub(super) fn published(&mut self, seq: u32, left: u32) {
         if self.answered(seq) != Some(Ask::PublishPackages) {
             return;
         }
         let made_now = std::mem::replace(&mut self.cx.core.publishing, false);
-        if left < PACKAGES_LOW && !made_now {
+        let used = left > self.cx.core.profile.packages_left;
+        if (left < PACKAGES_LOW || used) && !made_now {
             return self.publish_packages();
         }
         self.cx.core.profile.packages_left = left.min(PACKAGES as u32);

@@ -27,7 +27,7 @@ impl Hands<'_, '_> {
             Reply::Head { log, .. } => self.head(&log),
             Reply::Unsubscribed { log, code } => self.unsubscribed(&log, code),
             Reply::InboxEntry { position, body, .. } => self.inbox_entry(position, &body),
-            Reply::InboxHead { .. } => {}
+            Reply::InboxHead { .. } => self.count_packages(),
             Reply::UserList { seq, members, .. } => {
                 if self.answered(seq) == Some(Ask::WatchPresence) {
                     self.user_list(members.into_vec());
