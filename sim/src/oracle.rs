@@ -161,15 +161,16 @@ impl Oracle {
         self.added.insert((at, room, who));
     }
 
-    /// Whether a text to a room need not have reached this one, who was out of it since.
+    /// Whether a text to a room need not have reached this one: the reader or the author was out of it
+    /// since, and the author perhaps where nobody else was by then.
     fn was_out(&self, text: &Text, reader: usize) -> bool {
         let Place::Room(room) = text.place else { return false };
         if self.went_back.contains(&reader) || self.went_back.contains(&text.by) {
             return true;
         }
         let inside = self.inside.get(&room).is_some_and(|inside| inside.contains(&reader));
-        let out = self.out.get(&(room, reader)).copied();
-        !inside || out.is_some_and(|out| out >= text.at)
+        let out = |who: usize| self.out.get(&(room, who)).is_some_and(|out| *out >= text.at);
+        !inside || out(reader) || (self.renewals && out(text.by))
     }
 
     fn event(&mut self, now: u64, at: usize, event: &Event) {
