@@ -444,9 +444,15 @@ impl Rooms {
 
     /// Registered on a new link: what was under way goes on.
     pub(crate) fn resume(&mut self, cx: &mut Cx<'_>) {
+        for id in self.rooms.keys().copied().collect::<Vec<_>>() {
+            self.forget_empty(cx, &id);
+        }
         for room in self.rooms.values_mut() {
             wishes::give_again(cx, room);
             enter::next_ticket(cx, room);
+            if room.row.state == State::Entering {
+                mend::ask_the_helper(cx, room);
+            }
             if room.row.state != State::Open {
                 continue;
             }
@@ -603,6 +609,7 @@ impl Rooms {
 
     fn forget(&mut self, cx: &mut Cx<'_>, id: &RoomId) {
         if let Some(mut room) = self.rooms.remove(id) {
+            mend::let_go(cx, &mut room);
             room.outbox.clear(cx);
             room.shown.clear(cx);
             for id in room.tickets.keys().copied().collect::<Vec<_>>() {
@@ -615,7 +622,8 @@ impl Rooms {
     /// A room that one was to be brought into, and no ticket led there.
     fn forget_empty(&mut self, cx: &mut Cx<'_>, id: &RoomId) {
         let Some(room) = self.rooms.get_mut(id) else { return };
-        if room.row.state == State::Entering && room.row.tickets.is_empty() {
+        let asked = room.mending.is_some();
+        if room.row.state == State::Entering && room.row.tickets.is_empty() && !asked {
             if room.row.roster.is_some() {
                 (room.row.state, room.row.parting) = (State::Over, false);
                 return room.store(cx);

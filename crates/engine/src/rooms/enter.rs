@@ -125,6 +125,9 @@ impl Rooms {
             session.delete(cx);
             return talk::floods(cx, room, (brought.from, &brought.name));
         }
+        if room.row.state == State::Entering {
+            mend::let_go(cx, room);
+        }
         adopt(cx, room, &brought, session, at);
         drop_older(room);
         room.row.twin = room.name().is_some_and(|name| names.iter().any(|n| n.looks_like(name)));
@@ -252,6 +255,15 @@ pub(super) fn on_welcome(cx: &mut Cx<'_>, room: &mut Room, entry: &Entry) {
 fn missed(cx: &mut Cx<'_>, room: &mut Room) {
     let Some(brought) = room.row.tickets.first().cloned() else { return };
     drop_ticket(cx, room, &brought.ticket.welcome.log);
+    if room.row.state == State::Entering && room.row.tickets.is_empty() {
+        // Its keys are gone: the profile is an old copy, the device has new keys, or the relay went
+        // back. The others count one in, and would for ever.
+        if !room.conduct.moved(cx.now.mono_ms, brought.from) {
+            room.row.by = Some(brought.from);
+            mend::ask_for_another(cx, room, brought.from);
+        }
+        return;
+    }
     let elsewhere = room.row.state == State::Open && room.session.is_some();
     if !elsewhere || !counts(room, &brought.ticket) {
         return;

@@ -186,6 +186,30 @@ fn ask_to_be_let_in(cx: &mut Cx<'_>, room: &mut Room) {
     }
 }
 
+/// Who was to be brought in cannot open the Welcome: whoever gave the ticket gets a key package that
+/// is there.
+pub(super) fn ask_for_another(cx: &mut Cx<'_>, room: &mut Room, of: ClientId) {
+    let Some(package) = make_package(cx) else { return };
+    let_go(cx, room);
+    let kind = Kind::Readd { rounds: 0, package };
+    room.mending = Some(Mending { kind, ..Mending::readd_by("welcome-used-up", of) });
+    ask_the_helper(cx, room);
+}
+
+/// Asks whoever was to help, where a link took the answer along.
+pub(super) fn ask_the_helper(cx: &mut Cx<'_>, room: &Room) {
+    let Some(of) = room.mending.as_ref().and_then(|mending| mending.helper) else { return };
+    let (why, who) = (RoomAsk::HelperCard(of), WireWho::Id(of));
+    ask(cx, &room.row.id, why, |seq| Request::Lookup { seq, who });
+}
+
+/// Nothing is to be mended any more.
+pub(super) fn let_go(cx: &Cx<'_>, room: &mut Room) {
+    if let Some(mending) = room.mending.take() {
+        over(cx, &mending);
+    }
+}
+
 fn make_package(cx: &Cx<'_>) -> Option<Vec<u8>> {
     let (identity, suite) = (&cx.core.identity, Suite::Hybrid);
     let credential = identity.credential(suite, &cx.my_name()?)?;
@@ -210,7 +234,7 @@ fn proven(cx: &mut Cx<'_>, who: ClientId, card: Option<Card>) -> Option<Card> {
 }
 
 /// Forgets the secrets of a key package that was given for being let in.
-pub(super) fn over(cx: &mut Cx<'_>, mending: &Mending) {
+pub(super) fn over(cx: &Cx<'_>, mending: &Mending) {
     if let Kind::Readd { package, .. } = &mending.kind
         && !package.is_empty()
     {

@@ -248,3 +248,27 @@ fn a_farewell_that_is_lost_is_said_again() {
         assert_eq!(world.troubles(), Vec::<String>::new(), "seed {seed}");
     }
 }
+
+/// The Welcome is for keys that the device has no more. The others count it in, and only it can know.
+#[test]
+fn who_is_added_by_keys_that_it_has_no_more_is_added_by_others() {
+    for seed in 90..100 {
+        let mut world = people(seed, &["Alice", "Bob"]);
+        let room = make(&mut world, 0, "team");
+        world.disconnect(1);
+        add(&mut world, 0, "Bob");
+        say(&mut world, 0, "welcome");
+        world.run();
+        world.renew(1);
+        world.connect(1);
+        world.run_for(60_000);
+        // It is not in the lobby yet when it reads of the room, so its person is asked.
+        let asked = |kind: &EventKind| matches!(kind, EventKind::RoomInvited { .. });
+        assert!(world.has(1, asked), "seed {seed}");
+        world.command(1, Command::Accept(Some(who("team"))));
+        world.run();
+        assert_eq!(world.texts(1), ["[team] Alice: welcome"], "seed {seed}");
+        talk(&mut world, &room, &[0, 1], seed);
+        assert_eq!(world.troubles(), Vec::<String>::new(), "seed {seed}");
+    }
+}
