@@ -77,8 +77,9 @@ impl Rooms {
     fn on_other_session(&mut self, cx: &mut Cx<'_>, note: &Note, ticket: &RoomTicket) {
         let Some(room) = self.rooms.get_mut(&ticket.room) else { return };
         let Some(roster) = &room.row.roster else { return };
-        // Nobody follows who is not in the newest roster: what was before is over.
-        if !roster.lists(&note.from, &note.account) {
+        // Nobody follows who is not in the newest roster: what was before is over. A newer one may
+        // be of a commit, one's own perhaps, that a lost log has taken along; the Welcome has it.
+        if !roster.lists(&note.from, &note.account) && ticket.version <= roster.version {
             return mend::tell_roster(cx, room, note.from);
         }
         if counts(room, ticket) {
@@ -279,6 +280,12 @@ fn missed(cx: &mut Cx<'_>, room: &mut Room) {
 fn dispute(cx: &mut Cx<'_>, room: &mut Room) {
     room.entering = None;
     let Some(brought) = room.row.tickets.first_mut() else { return };
+    // The person is asked for the sake of members only.
+    let listed = |roster: &Roster| roster.lists(&brought.from, &brought.account);
+    if !room.row.roster.as_ref().is_some_and(listed) {
+        let welcome = brought.ticket.welcome.log;
+        return drop_ticket(cx, room, &welcome);
+    }
     brought.vouched = Some(false);
     let (from, name) = (brought.from, brought.name.clone());
     // Whoever asks too often is not heard: the ticket stays unanswered.

@@ -4,7 +4,8 @@ use crate::scene::*;
 use undertone_engine::Command;
 use undertone_engine::EventKind;
 use undertone_engine::api::{RoomOrder, RoomOver};
-use undertone_wire::frame::{Code, Reply, Request};
+use undertone_testkit::world::Way;
+use undertone_wire::frame::{Append, Code, EntryKind, Reply, Request};
 
 #[test]
 fn a_room_whose_relay_forgot_it_goes_on_and_loses_no_text() {
@@ -268,6 +269,40 @@ fn who_is_added_by_keys_that_it_has_no_more_is_added_by_others() {
         world.command(1, Command::Accept(Some(who("team"))));
         world.run();
         assert_eq!(world.texts(1), ["[team] Alice: welcome"], "seed {seed}");
+        talk(&mut world, &room, &[0, 1], seed);
+        assert_eq!(world.troubles(), Vec::<String>::new(), "seed {seed}");
+    }
+}
+
+/// The commit that brings Bob in is the relay's last word, and Alice does not hear it: she knows of no
+/// roster with Bob in it, though she has signed one.
+#[test]
+fn who_was_brought_in_by_a_commit_that_its_author_does_not_know_of_is_followed() {
+    for seed in 100..110 {
+        let mut world = people(seed, &["Alice", "Bob"]);
+        let room = make(&mut world, 0, "team");
+        let sent = std::rc::Rc::new(std::cell::Cell::new(false));
+        let seen = sent.clone();
+        world.meddle = Some(Box::new(move |at, request| {
+            let commits = |append: &Append| matches!(append.kind, EntryKind::Commit { .. });
+            if matches!(request, Request::Append(append) if at == 0 && commits(append)) {
+                seen.set(true);
+            }
+            Way::Passes
+        }));
+        world.room(0, "team", RoomOrder::Add(who("Bob")));
+        while !sent.get() {
+            world.run_some(1, 0);
+        }
+        world.meddle = None;
+        world.held.insert(0);
+        world.run_for(2_000);
+        assert!(world.has(1, |kind| matches!(kind, EventKind::RoomEntered { .. })), "seed {seed}");
+        let online = world.stop_relay();
+        world.lose_store();
+        world.held.clear();
+        world.start_relay(&online);
+        world.run_for(120_000);
         talk(&mut world, &room, &[0, 1], seed);
         assert_eq!(world.troubles(), Vec::<String>::new(), "seed {seed}");
     }
