@@ -275,6 +275,10 @@ fn unsent_name(peer: &ClientId) -> Vec<u8> {
 }
 
 impl Chats {
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.chats.values().filter_map(|chat| chat.session.as_ref())
+    }
+
     /// Loads what was stored.
     pub(crate) fn load(cx: &Cx<'_>, rows: &Rows) -> Option<Self> {
         let mut chats = BTreeMap::new();

@@ -155,6 +155,10 @@ impl Engine {
         let rooms = Rooms::load(&cx, &named).ok_or(EngineError::Profile("rooms"))?;
         let lobby = load_lobby(&cx, &invite, &named)?;
         let invite = keys.invite.clone();
+        let sessions = lobby.iter().filter_map(Lobby::session);
+        let sessions = sessions.chain(rooms.sessions()).chain(chats.sessions());
+        let used: Vec<_> = sessions.map(|session| session.group.group_id()).collect();
+        core.provider.keep_groups(&used);
         Ok(Self { core, lobby, chats, rooms, invite, operator: keys.operator })
     }
 

@@ -160,6 +160,10 @@ impl Lobby {
         })
     }
 
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
     fn store(&mut self, cx: &mut Cx<'_>) {
         self.row.session = self.session.as_ref().map(|session| session.log);
         self.row.door = self.door.cursor;

@@ -372,6 +372,10 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.rooms.values().filter_map(|room| room.session.as_ref())
+    }
+
     /// Loads what was stored.
     pub(crate) fn load(cx: &Cx<'_>, rows: &Rows) -> Option<Self> {
         let mut rooms = BTreeMap::new();

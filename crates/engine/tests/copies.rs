@@ -332,3 +332,32 @@ fn a09_without_the_defence_an_old_copy_repeats_its_keys() {
         assert!(world.uses.repeats() >= 2, "seed {seed}: {}", world.uses.repeats());
     }
 }
+
+/// The copy is from the moment in which its program opened the lobby's session: it has the group's
+/// keys, and does not know whose they are. It is let in like anybody.
+#[test]
+fn a_copy_from_before_its_session_was_announced_comes_into_it() {
+    let mut put_back = 0;
+    for steps in 0..40 {
+        let mut world = World::new(80);
+        world.add("Alice");
+        world.run_some(steps, 0);
+        let copy = world.profile_copy(0);
+        world.run();
+        world.add("Bob");
+        world.run();
+        world.put_profile_back(0, copy);
+        if world.clients[0].engine.lobby_epoch().is_some() {
+            break;
+        }
+        put_back += 1;
+        world.connect(0);
+        world.run_for(60_000);
+        for at in 0..2 {
+            let members = world.clients[at].engine.lobby_epoch().map(|(_, members)| members);
+            assert_eq!(members, Some(2), "{steps}: {at}");
+        }
+        assert_eq!(world.troubles(), Vec::<String>::new(), "{steps}");
+    }
+    assert!(put_back > 5, "{put_back}");
+}

@@ -2,6 +2,7 @@
 
 use super::crypto::Crypto;
 use super::error::Error;
+use super::group::Group;
 use super::rows::{Rows, Savepoint, Writes};
 use super::step::StepKey;
 use openmls::prelude::OpenMlsProvider;
@@ -82,6 +83,17 @@ impl Provider {
     pub fn delete_psk(&self, id: &[u8]) -> Result<(), Error> {
         let id = PreSharedKeyId::external(id.to_vec(), Vec::new());
         Ok(self.rows.delete_psk(id.psk())?)
+    }
+
+    /// Forgets every group that is not one of these: one that was made in a step whose program ended
+    /// before anything came of it.
+    pub fn keep_groups(&self, used: &[&[u8]]) {
+        for id in self.rows.groups().iter().filter(|id| !used.contains(&id.as_slice())) {
+            // What cannot be loaded is in nobody's way.
+            if let Ok(Some(group)) = Group::load(self, id.as_slice()) {
+                let _ = group.delete(self);
+            }
+        }
     }
 
     /// Forgets everything: every group, key package and pre-shared key.

@@ -61,6 +61,13 @@ impl Rows {
         self.0.borrow().rows.get(key).map(|row| decode(row))
     }
 
+    /// What follows this in the keys that begin with it.
+    pub(super) fn under(&self, prefix: &[u8]) -> Vec<Vec<u8>> {
+        let inner = self.0.borrow();
+        let from = inner.rows.range(prefix.to_vec()..);
+        from.map_while(|(key, _)| key.strip_prefix(prefix)).map(<[u8]>::to_vec).collect()
+    }
+
     pub(super) fn put(&self, key: Vec<u8>, row: Option<Row>) {
         self.0.borrow_mut().put(key, row);
     }

@@ -7,6 +7,7 @@
 
 use super::rows::{Row, Rows, StorageError};
 use super::shape;
+use openmls::group::GroupId;
 use openmls_traits::storage::{CURRENT_VERSION as V, StorageProvider, traits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -55,6 +56,12 @@ impl Rows {
     fn delete(&self, kind: Kind, key: &impl Serialize) -> Result<(), StorageError> {
         self.put(row_key(kind, key)?, None);
         Ok(())
+    }
+
+    /// The ids of all groups.
+    pub(super) fn groups(&self) -> Vec<GroupId> {
+        let id = |key: &[u8]| postcard::from_bytes(key).ok();
+        self.under(&[Kind::GroupState as u8]).iter().filter_map(|key| id(key)).collect()
     }
 }
 
