@@ -121,6 +121,7 @@ impl Hands<'_, '_> {
         let request = |seq| Request::PublishKeyPackages { seq, packages };
         self.cx.ask(Ask::PublishPackages, request);
     }
+
     /// The inbox was read to its end, and with it of each package that was used. A relay that went
     /// back to before it had them says so now, or has some that were used already; and so is seen who
     /// takes them and asks for nothing with them.
