@@ -6,7 +6,7 @@
 use undertone_engine::api::{Ended, NotSent, Trouble, Who};
 use undertone_engine::{Command, Event, EventKind};
 use undertone_testkit::world::{Way, World};
-use undertone_wire::frame::{Code, Reply, Request};
+use undertone_wire::frame::{Code, EntryKind, Reply, Request};
 
 const DAY: i64 = 24 * 60 * 60 * 1_000;
 
@@ -368,4 +368,38 @@ fn a_request_that_the_relay_has_no_place_for_waits_and_is_told_once() {
 
 fn refused(seq: u32, code: Code) -> Way {
     Way::Answered(Box::new(Reply::Refused { seq, code, detail: 0 }))
+}
+
+/// A commit that a link took along is sent again; whoever knocks meanwhile waits for its turn.
+#[test]
+fn who_knocks_while_a_commit_is_on_its_way_is_no_trouble() {
+    let mut world = people(140, &["Alice"]);
+    let tries = std::rc::Rc::new(std::cell::Cell::new(0));
+    let seen = tries.clone();
+    world.meddle = Some(Box::new(move |at, request| {
+        let Request::Append(append) = request else { return Way::Passes };
+        if at != 0 || !matches!(append.kind, EntryKind::Commit { .. }) {
+            return Way::Passes;
+        }
+        seen.set(seen.get() + 1);
+        match seen.get() {
+            // It never arrives; then the store fails for a moment.
+            1 => Way::Answered(Box::new(Reply::Pong { nonce: 0 })),
+            2 => refused(append.seq, Code::StoreFailed),
+            _ => Way::Passes,
+        }
+    }));
+    world.add("Carol");
+    while tries.get() == 0 {
+        world.run_some(1, 10);
+    }
+    world.disconnect(0);
+    world.run_for(25_000);
+    world.connect(0);
+    world.run_for(60_000);
+    for at in 0..2 {
+        let members = world.clients[at].engine.lobby_epoch().map(|(_, members)| members);
+        assert_eq!(members, Some(2), "{at}");
+    }
+    assert_eq!(world.troubles(), Vec::<String>::new());
 }

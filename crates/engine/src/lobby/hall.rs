@@ -148,7 +148,7 @@ impl Lobby {
         let Some(oldest) = self.waiting.iter().map(|waiting| waiting.since).min() else { return };
         // A knock that is answered may stand further on.
         let read = session.reading == Reading::AtHead && self.door.at_head;
-        if !read || self.plan.is_some() {
+        if !read || self.plan.is_some() || session.commits() {
             return;
         }
         let place_in_line = place_in_line(cx, &session.group);
