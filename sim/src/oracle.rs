@@ -275,6 +275,8 @@ impl Oracle {
         }
         // Who came later may be told what was said before, when its author says it again.
         let meant = text.readers.contains(&at);
+        // Who went back may read again what it had read, behind what is newer.
+        let again = text.excused.contains_key(&at);
         if let Place::Room(room) = text.place
             && !text.allowed.contains(&at)
             && !self.added.contains(&(text.by, room, at))
@@ -295,7 +297,7 @@ impl Oracle {
         let late = index < *newest;
         *newest = index.max(*newest);
         // A relay that changes the order of what it sends is noticed, and cannot be made to keep it.
-        if late && !self.lied_to.contains(&at) {
+        if late && !again && !self.lied_to.contains(&at) {
             self.find(now, format!("{at} was shown text {index} of {by} in {kind:?} out of order"));
         }
     }
