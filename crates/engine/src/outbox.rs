@@ -51,6 +51,9 @@ enum Fate {
     /// Its time ended before it was known to be read.
     #[n(4)]
     Expired,
+    /// In the log of a chat that has ended: it is not said again in the next one.
+    #[n(5)]
+    Ended,
 }
 
 /// One's own text, as it is stored.
@@ -220,6 +223,19 @@ impl Outbox {
         self.trim(cx);
     }
 
+    /// The chat has ended: what is at the relay belongs to it.
+    pub(crate) fn end(&mut self, cx: &mut Cx<'_>) {
+        let at_relay = |own: &Own| matches!(own.fate, Fate::AtRelay(_));
+        let orders: Vec<_> =
+            self.own.iter().filter(|(_, own)| at_relay(own)).map(|(order, _)| *order).collect();
+        for order in orders {
+            if let Some(own) = self.own.get_mut(&order) {
+                own.fate = Fate::Ended;
+            }
+            self.store(cx, order);
+        }
+    }
+
     /// What is at the relay and was said after this head, by who lost what it had, is said again.
     pub(crate) fn reopen_after(&mut self, cx: &mut Cx<'_>, head: &Head) {
         let lacks = |own: &Own| match own.fate {
@@ -274,7 +290,7 @@ impl Outbox {
     ) -> Vec<EntryId> {
         let now = cx.lived();
         let over = |own: &&Own| {
-            let open = matches!(own.fate, Fate::Waiting | Fate::AtRelay(_));
+            let open = matches!(own.fate, Fate::Waiting | Fate::AtRelay(_) | Fate::Ended);
             let text = own.draft.kind == Kind::Text as u16;
             open && text && own.until.is_some_and(|until| until <= now) && !sending(&own.draft.id)
         };
@@ -303,7 +319,7 @@ impl Outbox {
             text: String::from_utf8_lossy(&own.draft.body).into_owned(),
             state: match own.fate {
                 Fate::Waiting => SentState::Queued,
-                Fate::AtRelay(_) => SentState::AtRelay,
+                Fate::AtRelay(_) | Fate::Ended => SentState::AtRelay,
                 Fate::Delivered => SentState::Delivered,
                 Fate::GivenUp => SentState::GivenUp,
                 Fate::Expired => SentState::Expired,
@@ -334,7 +350,7 @@ impl Outbox {
 
     /// Forgets what is over and older than the newest, and holds what is at the relay to its bound.
     fn trim(&mut self, cx: &mut Cx<'_>) {
-        let offered = |own: &Own| matches!(own.fate, Fate::AtRelay(_));
+        let offered = |own: &Own| matches!(own.fate, Fate::AtRelay(_) | Fate::Ended);
         let over = |own: &Own| matches!(own.fate, Fate::Delivered | Fate::GivenUp | Fate::Expired);
         let surplus = |held: &dyn Fn(&Own) -> bool, most: usize| -> Vec<u64> {
             let orders: Vec<_> =

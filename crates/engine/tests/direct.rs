@@ -255,3 +255,30 @@ fn a_stream_of_texts_is_trimmed_while_it_flows() {
     let kept = world.store_copy().bytes();
     assert!(kept < empty + 300 * 1_024, "{empty} {kept}");
 }
+
+/// What was said in a chat that its author ended belongs to it, although the relay lost it before it was
+/// read: it does not turn up in the next chat.
+#[test]
+fn what_was_said_in_a_chat_that_was_ended_is_not_said_in_the_next_one() {
+    let mut world = open(50);
+    world.disconnect(1);
+    world.msg(0, "Bob", "of the old chat");
+    world.run();
+    let online = world.stop_relay();
+    world.lose_store();
+    world.command(0, Command::End(who("Bob")));
+    world.start_relay(&online);
+    world.run_for(30_000);
+    world.connect(1);
+    world.run_for(60_000);
+    for at in 0..2 {
+        world.texts(at);
+    }
+    world.msg(0, "Bob", "of the new chat");
+    world.run();
+    world.command(1, Command::Accept(None));
+    world.msg(0, "Bob", "and more");
+    world.run_for(60_000);
+    let wanted = ["[private] Alice: of the new chat", "[private] Alice: and more"];
+    assert_eq!(world.texts(1), wanted);
+}

@@ -81,6 +81,9 @@ pub(super) fn discard(cx: &mut Cx<'_>, chat: &mut Chat) {
 pub(super) fn close(cx: &mut Cx<'_>, chat: &mut Chat, why: Ended) {
     let not_sent = chat.outbox.give_up_all(cx);
     tell_not_sent(cx, chat.conversation(), &not_sent, NotSent::ChatEnded);
+    if why == Ended::ByMe {
+        chat.outbox.end(cx);
+    }
     let who = chat.person(cx);
     let count = u32::try_from(not_sent.len()).unwrap_or(u32::MAX);
     cx.news(EventKind::ChatEnded { who, why, not_sent: count });
@@ -97,6 +100,8 @@ pub(super) fn called(cx: &Cx<'_>, peer: &ClientId) -> String {
 /// chat is over all the same.
 pub(super) fn ended(cx: &mut Cx<'_>, chat: &mut Chat) {
     if chat.session.is_some() {
+        // Whoever ended it had read all that stands before.
+        chat.outbox.end(cx);
         close(cx, chat, Ended::ByThem);
     }
 }

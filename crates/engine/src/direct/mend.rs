@@ -198,14 +198,26 @@ impl Chats {
         let Some(chat) = self.chats.get_mut(&peer) else { return };
         // Whoever ended a chat answers any later attempt to go on with it.
         match chat.row.state {
-            State::Closed | State::Invited => self.owed.owe(cx, peer, request),
+            State::Invited => self.owed.owe(cx, peer, request),
+            State::Closed => {
+                ask_above(cx, chat, request);
+                self.owed.owe(cx, peer, request);
+            }
             State::Starting | State::Asked | State::Open if chat.is_ending() => {
                 end::close(cx, chat, crate::api::Ended::ByMe);
+                ask_above(cx, chat, request);
                 self.owed.owe(cx, peer, request);
             }
             State::Starting | State::Asked | State::Open => take_reset(cx, chat, note, request),
         }
     }
+}
+
+/// They know of a higher number in a chat that is over here: one's own next request is above it, or they
+/// would take it for an old one.
+fn ask_above(cx: &mut Cx<'_>, chat: &mut Chat, request: &ChatRequest) {
+    chat.row.number = chat.row.number.max(request.number);
+    chat.store(cx);
 }
 
 fn take_reset(cx: &mut Cx<'_>, chat: &mut Chat, note: &Note, request: &ChatRequest) {
