@@ -276,6 +276,11 @@ fn what_was_said_in_a_chat_that_was_ended_is_not_said_in_the_next_one() {
     }
     world.msg(0, "Bob", "of the new chat");
     world.run();
+    // What is not known to be read is said again; but not what belongs to the other chat.
+    let online = world.stop_relay();
+    world.lose_store();
+    world.start_relay(&online);
+    world.run_for(60_000);
     world.command(1, Command::Accept(None));
     world.msg(0, "Bob", "and more");
     world.run_for(60_000);
