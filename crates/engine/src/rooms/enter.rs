@@ -388,7 +388,8 @@ fn adopt(
         session.unlink();
     }
     room.session = Some(session);
-    if room.row.state == State::Open {
+    // Who only goes in to say that it leaves gets to know nobody there.
+    if room.row.state == State::Open && !room.row.parting {
         meet_members(cx, room);
         behind.into_iter().for_each(|id| mend::bring_here(cx, room, id));
     }
