@@ -208,50 +208,40 @@ impl Outbox {
 
     /// The session they were said in is gone: what is not known to be read is said again.
     pub(crate) fn reopen(&mut self, cx: &mut Cx<'_>) {
-        let at_relay: Vec<_> = self
-            .own
-            .iter()
-            .filter(|(_, own)| matches!(own.fate, Fate::AtRelay(_)))
-            .map(|(order, own)| (*order, own.draft.kind == Kind::Text as u16))
-            .collect();
-        for (order, text) in at_relay {
-            if let Some(own) = self.own.get_mut(&order) {
-                own.fate = if text { Fate::Waiting } else { Fate::Delivered };
-                self.store(cx, order);
-            }
-        }
+        self.change(cx, |own, _| {
+            let text = own.draft.kind == Kind::Text as u16;
+            Some(if text { Fate::Waiting } else { Fate::Delivered })
+        });
         self.trim(cx);
     }
 
     /// The chat has ended: what is at the relay belongs to it.
     pub(crate) fn end(&mut self, cx: &mut Cx<'_>) {
-        let at_relay = |own: &Own| matches!(own.fate, Fate::AtRelay(_));
-        let orders: Vec<_> =
-            self.own.iter().filter(|(_, own)| at_relay(own)).map(|(order, _)| *order).collect();
-        for order in orders {
-            if let Some(own) = self.own.get_mut(&order) {
-                own.fate = Fate::Ended;
-            }
-            self.store(cx, order);
-        }
+        self.change(cx, |_, _| Some(Fate::Ended));
     }
 
     /// What is at the relay and was said after this head, by who lost what it had, is said again.
     pub(crate) fn reopen_after(&mut self, cx: &mut Cx<'_>, head: &Head) {
-        let lacks = |own: &Own| match own.fate {
-            Fate::AtRelay(at) => {
-                at.session == head.session
-                    && (at.epoch, at.count) > (head.epoch, head.count)
-                    && own.draft.kind == Kind::Text as u16
+        self.change(cx, |own, at| {
+            let lacks = at.session == head.session
+                && (at.epoch, at.count) > (head.epoch, head.count)
+                && own.draft.kind == Kind::Text as u16;
+            lacks.then_some(Fate::Waiting)
+        });
+    }
+
+    /// What becomes of what is at the relay, by where it stands there; none: it stays.
+    fn change(&mut self, cx: &mut Cx<'_>, next: impl Fn(&Own, Head) -> Option<Fate>) {
+        let mut changed = Vec::new();
+        for (order, own) in &mut self.own {
+            if let Fate::AtRelay(at) = own.fate
+                && let Some(fate) = next(own, at)
+            {
+                own.fate = fate;
+                changed.push(*order);
             }
-            _ => false,
-        };
-        let orders: Vec<_> =
-            self.own.iter().filter(|(_, own)| lacks(own)).map(|(order, _)| *order).collect();
-        for order in orders {
-            if let Some(own) = self.own.get_mut(&order) {
-                own.fate = Fate::Waiting;
-            }
+        }
+        for order in changed {
             self.store(cx, order);
         }
     }

@@ -30,7 +30,7 @@ use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 use undertone_wire::account::{AccountKey, Card};
 use undertone_wire::codec::Blob;
-use undertone_wire::frame::{Code, Entry, EntryKind, KeyPackage, Request, WriterMark};
+use undertone_wire::frame::{Code, Entry, EntryKind, KeyPackage, Request, Who, WriterMark};
 use undertone_wire::ids::{ClientId, EntryId, Incarnation, LogId, RoomId};
 use undertone_wire::limits::MAX_INBOX_ENTRY;
 use undertone_wire::name::Name;
@@ -363,6 +363,11 @@ fn ask(
     request: impl FnOnce(u32) -> Request,
 ) -> Option<u32> {
     cx.ask(Ask::Room(*room, ask), request)
+}
+
+/// Asks for a member's card: it says where a note goes, and proves whose it is.
+fn look_up(cx: &mut Cx<'_>, room: &RoomId, why: RoomAsk, of: ClientId) {
+    ask(cx, room, why, |seq| Request::Lookup { seq, who: Who::Id(of) });
 }
 
 /// All rooms, by their ids.

@@ -1,7 +1,7 @@
 //! What is done where a session cannot go on: a member that alone cannot follow asks to be let in
 //! anew; where nobody can, the first of the roster that is online opens the next session.
 
-use super::{Room, RoomAsk, Rooms, State, ask, create_log, enter, talk, wishes};
+use super::{Room, RoomAsk, Rooms, State, create_log, enter, look_up, talk, wishes};
 use crate::api::{NotSent, Trouble};
 use crate::core::{Ask, Cx};
 use crate::mls::{self, Group, Suite, delete_key_package, key_package};
@@ -11,7 +11,7 @@ use crate::roster::Roster;
 use crate::session::{Session, leaves};
 use undertone_wire::account::Card;
 use undertone_wire::codec::Blob;
-use undertone_wire::frame::{Code, Request, Who as WireWho};
+use undertone_wire::frame::Code;
 use undertone_wire::ids::{ClientId, EntryId, LogId};
 
 /// How much longer each next member waits before it opens the next session.
@@ -181,8 +181,7 @@ fn ask_to_be_let_in(cx: &mut Cx<'_>, room: &mut Room) {
     }
     let helpers = online.iter().cycle().skip(skip).take(HELPERS.min(online.len()));
     for id in helpers.copied() {
-        let (why, who) = (RoomAsk::HelperCard(id), WireWho::Id(id));
-        ask(cx, &room.row.id, why, |seq| Request::Lookup { seq, who });
+        look_up(cx, &room.row.id, RoomAsk::HelperCard(id), id);
     }
 }
 
@@ -199,8 +198,7 @@ pub(super) fn ask_for_another(cx: &mut Cx<'_>, room: &mut Room, of: ClientId) {
 /// Asks whoever was to help, where a link took the answer along.
 pub(super) fn ask_the_helper(cx: &mut Cx<'_>, room: &Room) {
     let Some(of) = room.mending.as_ref().and_then(|mending| mending.helper) else { return };
-    let (why, who) = (RoomAsk::HelperCard(of), WireWho::Id(of));
-    ask(cx, &room.row.id, why, |seq| Request::Lookup { seq, who });
+    look_up(cx, &room.row.id, RoomAsk::HelperCard(of), of);
 }
 
 /// Nothing is to be mended any more.
@@ -245,8 +243,7 @@ pub(super) fn over(cx: &Cx<'_>, mending: &Mending) {
 
 /// Somebody who shares no newer state is told who belongs to the room.
 pub(super) fn tell_roster(cx: &mut Cx<'_>, room: &Room, who: ClientId) {
-    let (why, wire) = (RoomAsk::StrangerCard(who), WireWho::Id(who));
-    ask(cx, &room.row.id, why, |seq| Request::Lookup { seq, who: wire });
+    look_up(cx, &room.row.id, RoomAsk::StrangerCard(who), who);
 }
 
 pub(super) fn on_stranger(cx: &mut Cx<'_>, room: &mut Room, who: ClientId, card: Option<Card>) {

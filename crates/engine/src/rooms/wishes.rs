@@ -1,6 +1,6 @@
 //! How members come and go: what is wished, here or by others, becomes one commit.
 
-use super::{Given, MAX_MEMBERS, Room, RoomAsk, State, ask, given_name, talk};
+use super::{Given, MAX_MEMBERS, Room, RoomAsk, State, ask, given_name, look_up, talk};
 use crate::api::{CommandError, EventKind, Trouble};
 use crate::core::{Ask, Cx};
 use crate::identity::LeafIdentity;
@@ -12,7 +12,7 @@ use crate::welcome::Offer;
 use std::collections::BTreeMap;
 use undertone_wire::account::{AccountKey, Card};
 use undertone_wire::codec::Blob;
-use undertone_wire::frame::{Code, KeyPackage, Request, Who as WireWho};
+use undertone_wire::frame::{Code, KeyPackage, Request};
 use undertone_wire::ids::{ClientId, EntryId, LogId, RoomId};
 use undertone_wire::limits::MAX_INBOX_ENTRY;
 
@@ -94,8 +94,7 @@ pub(super) fn bring_in(cx: &mut Cx<'_>, room: &mut Room, who: ClientId, what: Wh
     let mut wish = Wish::new(cx, who, what);
     wish.due = cx.now.after(after);
     if push(room, wish) {
-        let (ask_for, who) = (RoomAsk::Card(who), WireWho::Id(who));
-        ask(cx, &room.row.id, ask_for, |seq| Request::Lookup { seq, who });
+        look_up(cx, &room.row.id, RoomAsk::Card(who), who);
     }
 }
 
