@@ -190,6 +190,11 @@ impl Inboxes {
         self.patrol = Some(Patrol::new());
     }
 
+    /// Bytes of live entries in all inboxes, as far as the store was asked.
+    pub(crate) fn stored_bytes(&self) -> i64 {
+        self.stored
+    }
+
     /// When the next tick is wanted.
     pub(crate) fn wake_at(&self) -> Option<u64> {
         self.patrol.as_ref().and_then(Patrol::wake_at)
@@ -197,6 +202,7 @@ impl Inboxes {
 
     /// Goes to the next inbox.
     pub(crate) fn tick(&mut self, ctx: &mut Context<'_>) {
+        self.arrived(ctx);
         let Some(after) = self.patrol.as_mut().and_then(|p| p.next(ctx.now.mono_ms)) else {
             return;
         };

@@ -17,6 +17,7 @@ mod patrol;
 mod presence;
 mod relay;
 mod seeded;
+mod stats;
 mod step;
 
 #[doc(hidden)]
@@ -27,4 +28,5 @@ pub use input::{ConnId, Input, InviteAnswer, Standing};
 pub use limits::Limits;
 pub use memory::MemoryStore;
 pub use relay::{Relay, RelayConfig};
+pub use stats::Stats;
 pub use step::{InviteAction, Send, Step, To};

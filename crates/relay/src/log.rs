@@ -21,7 +21,7 @@ use crate::input::ConnId;
 use crate::limits::{MAX_FIRST_EPOCH, MAX_IDLE_LOGS, MAX_PER_WRITER, MAX_SLOTS, SWEEPS_PER_TICK};
 use crate::patrol::Patrol;
 use crate::seeded::{Map, Seeded};
-use crate::store::{Operation, Outcome, RequestId, StoreKey, StoreReply};
+use crate::store::{Operation, Outcome, RequestId, Share, StoreKey, StoreReply};
 use batch::Waiting;
 use flow::Flow;
 use joining::Join;
@@ -266,6 +266,7 @@ impl LogShard {
 
     /// Looks for what has expired.
     pub(crate) fn tick(&mut self, ctx: &mut Context<'_>) {
+        self.shared.usage.know_all(ctx);
         self.go_on_patrolling(ctx);
         for _ in 0..SWEEPS_PER_TICK {
             let Some((due, id)) = self.shared.expiry.first().copied() else { return };
@@ -277,6 +278,11 @@ impl LogShard {
                 self.settle(id, ctx);
             }
         }
+    }
+
+    /// What is in all logs, as far as the store was asked.
+    pub(crate) fn share_of_all(&self) -> Share {
+        self.shared.usage.of_all()
     }
 
     /// When the next tick is wanted.

@@ -12,6 +12,7 @@ use crate::limits::Limits;
 use crate::log::LogShard;
 use crate::presence::Presence;
 use crate::seeded::{Map, Seeded};
+use crate::stats::Stats;
 use crate::step::{Send, Step, To};
 use crate::store::StoreReply;
 use std::collections::BTreeSet;
@@ -57,6 +58,8 @@ pub struct Relay {
     requests: u64,
     /// Frames are encoded in it.
     scratch: Vec<u8>,
+    /// Counted since the start.
+    counted: Stats,
 }
 
 /// The brain's parts, and the step they write into.
@@ -88,6 +91,7 @@ impl Relay {
             forget_at_ms: 0,
             requests: 0,
             scratch: Vec::new(),
+            counted: Stats::default(),
             config,
         }
     }
@@ -110,7 +114,22 @@ impl Relay {
             self.directory.tick(now.mono_ms);
         }
         step.wake_at = self.wake_at();
+        for seen in step.seen.get(seen_before..).unwrap_or_default() {
+            self.counted.count(seen);
+        }
         self.tell_observers(seen_before, step);
+    }
+
+    /// How it does.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            connections: self.connections.len() as u64,
+            online: u64::from(self.presence.count()),
+            stored: self.logs.share_of_all(),
+            inbox_bytes: self.inboxes.stored_bytes(),
+            ..self.counted.clone()
+        }
     }
 
     fn wake_at(&self) -> Option<u64> {

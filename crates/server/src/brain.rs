@@ -10,12 +10,12 @@ use crate::event_loop::LoopHandle;
 use crate::ids::ConnectionId;
 use crate::keeper::KeeperHandle;
 use crate::registry::RegistryHandle;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use undertone_relay::store::{Store, StoreKey, StoreRequest};
-use undertone_relay::{ConnId, Input, MemoryStore, Relay, Send, Step, To};
+use undertone_relay::{ConnId, Input, MemoryStore, Relay, Send, Stats, Step, To};
 use undertone_wire::frame::{Code, Seen};
 use undertone_wire::time::Now;
 
@@ -47,6 +47,8 @@ pub(crate) enum Command {
 pub(crate) enum Message {
     /// What one loop or store heard in one turn, in order.
     Inputs(Vec<Input>),
+    /// Somebody wants to know how it does.
+    Stats(Sender<Stats>),
     /// All loops have ended.
     Stop,
 }
@@ -55,11 +57,20 @@ pub(crate) enum Message {
 pub(crate) trait Brain: std::marker::Send {
     /// Takes one input; what follows from it is appended to `step`.
     fn handle(&mut self, input: Input, now: Now, step: &mut Step);
+
+    /// How it does.
+    fn stats(&self) -> Stats {
+        Stats::default()
+    }
 }
 
 impl Brain for Relay {
     fn handle(&mut self, input: Input, now: Now, step: &mut Step) {
         Self::handle(self, input, now, step);
+    }
+
+    fn stats(&self) -> Stats {
+        Self::stats(self)
     }
 }
 
@@ -132,20 +143,30 @@ impl<B: Brain> Thread<B> {
             }
         };
         let mut inputs = match first {
-            Ok(Message::Inputs(inputs)) => inputs,
+            Ok(first) => self.heard(first)?,
             Err(RecvTimeoutError::Timeout) => return Some(vec![Input::Tick]),
-            Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Disconnected) => return None,
         };
         for message in self.messages.try_iter().take(BATCHES) {
-            match message {
-                Message::Inputs(more) => inputs.extend(more),
-                Message::Stop => return None,
-            }
+            inputs.extend(self.heard(message)?);
         }
         if wake_at.is_some_and(|at| at <= self.clock.now().mono_ms) {
             inputs.push(Input::Tick);
         }
         Some(inputs)
+    }
+
+    /// The inputs in one message; `None` at the end.
+    fn heard(&self, message: Message) -> Option<Vec<Input>> {
+        match message {
+            Message::Inputs(inputs) => Some(inputs),
+            Message::Stats(asker) => {
+                // Who asked may have given up meanwhile.
+                let _late = asker.try_send(self.brain.stats());
+                Some(Vec::new())
+            }
+            Message::Stop => None,
+        }
     }
 
     /// Carries out a step; what is answered at once goes to `inputs`.

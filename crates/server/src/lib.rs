@@ -34,6 +34,7 @@ mod registry;
 mod server;
 mod session;
 mod sqlite;
+mod stats;
 mod tls;
 
 #[cfg(test)]
@@ -46,3 +47,4 @@ pub use events::Event;
 pub use memory::{LinkClosed, MemoryLink, RecordSender};
 pub use page::{Asset, Page};
 pub use server::{Server, ServerHandle};
+pub use stats::Stats;

@@ -16,6 +16,7 @@ use crate::page::Page;
 use crate::registry;
 use crate::session::Keys;
 use crate::sqlite::{Life, SqliteStore};
+use crate::stats::Stats;
 use crate::tls;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mio::net::TcpListener;
@@ -24,6 +25,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use undertone_relay::{MemoryStore, Relay, RelayConfig};
 use undertone_wire::ids::{Incarnation, LinkKey};
 use undertone_wire::invite::{CertificatePin, RelayInvite};
@@ -32,6 +34,9 @@ use undertone_wire::link::{LinkSecret, PskId};
 /// Batches that wait for the brain, from all loops; a loop with one more waits itself, and so do
 /// the peers that it does not read meanwhile.
 const BRAIN_QUEUE: usize = 64;
+
+/// How long numbers are waited for: a brain that is busy for longer does not do well.
+const STATS_WAIT: Duration = Duration::from_secs(5);
 
 /// A relay on this machine.
 #[derive(Debug)]
@@ -91,6 +96,7 @@ pub struct ServerHandle {
     events: Receiver<Event>,
     counts: Arc<Counts>,
     connections: Arc<AtomicUsize>,
+    started: Instant,
     loops: Vec<LoopHandle>,
     brain: Sender<Message>,
     /// In the order in which they end.
@@ -147,6 +153,7 @@ pub(crate) fn start<B: Brain + 'static>(
         events: told,
         counts,
         connections: connections.clone(),
+        started: Instant::now(),
         loops: everyone.clone(),
         brain: brain_sender.clone(),
         threads: Vec::new(),
@@ -260,6 +267,21 @@ impl ServerHandle {
     #[must_use]
     pub fn store_troubles(&self) -> u64 {
         self.counts.troubles()
+    }
+
+    /// How it does. `None` while it is stopping, or where it does not answer within 5 s.
+    #[must_use]
+    pub fn stats(&self) -> Option<Stats> {
+        let (asker, answer) = bounded(1);
+        self.brain.send_timeout(Message::Stats(asker), STATS_WAIT).ok()?;
+        Some(Stats {
+            up: self.started.elapsed(),
+            sockets: self.connections(),
+            security_events: self.refusals(),
+            store_troubles: self.store_troubles(),
+            untold_events: self.untold_events(),
+            relay: answer.recv_timeout(STATS_WAIT).ok()?,
+        })
     }
 
     /// Events that the console was too slow for.

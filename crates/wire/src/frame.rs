@@ -802,7 +802,9 @@ pub enum Seen {
 }
 
 /// Why something was refused. Numbers never change their meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, thiserror::Error)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, thiserror::Error,
+)]
 #[cbor(index_only)]
 pub enum Code {
     /// The bytes are no frame; the connection ends.

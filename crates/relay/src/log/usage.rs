@@ -32,6 +32,16 @@ impl Usage {
         self.share(Account::Member(member), ctx);
     }
 
+    /// The sum over all logs is asked for, if it never was.
+    pub(super) fn know_all(&mut self, ctx: &mut Context<'_>) {
+        self.share(Account::Logs, ctx);
+    }
+
+    /// The sum over all logs, as far as it was asked for.
+    pub(super) fn of_all(&self) -> Share {
+        self.shares.get(&Account::Logs).copied().unwrap_or_default()
+    }
+
     /// A member has left.
     pub(super) fn left(&mut self, member: ClientId) {
         self.shares.remove(&Account::Member(member));
