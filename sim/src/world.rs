@@ -575,7 +575,7 @@ fn invite(dice: &mut Dice, relay_key: LinkKey) -> String {
 fn by_operator(link: &str, operator: &Engine) -> String {
     let invite = Invite::parse(link).expect("it was made here");
     let key_hash = *operator.account_hash().0.first_chunk().expect("a hash has 32 bytes");
-    let inviter = Inviter { name: Name::operator(), key_hash };
+    let inviter = Inviter { name: Name::operator(), key_hash, introduction: None };
     let lobby = invite.lobby_half().cloned();
     Invite::new(invite.origin.clone(), invite.relay_half().clone(), lobby, Some(inviter)).to_link()
 }

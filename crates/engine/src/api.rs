@@ -1,6 +1,6 @@
 //! What a shell gives an engine and gets from it: plain data.
 
-use undertone_wire::account::{AccountKey, Fingerprint};
+use undertone_wire::account::{AccountKey, Fingerprint, SafetyNumber};
 use undertone_wire::frame::{Code, Reply, Request};
 use undertone_wire::ids::{ClientId, EntryId, LinkKey};
 use undertone_wire::name::Name;
@@ -97,6 +97,29 @@ pub enum Command {
         /// What.
         order: RoomOrder,
     },
+    /// Asks for what two people compare; answered by [`EventKind::Compare`].
+    Verify(Who),
+    /// The person compared: `same`, or not. Answered by [`EventKind::Verified`] or
+    /// [`EventKind::NotVerified`].
+    Compared {
+        /// With whom.
+        who: Who,
+        /// Whether the other sees the same.
+        same: bool,
+    },
+    /// The key that was seen last counts from now on; answered by [`EventKind::Trusted`].
+    Trust(Who),
+    /// Shows nothing of this one any more, and ends the chat with it; answered by
+    /// [`EventKind::Blocked`].
+    Block(Who),
+    /// Takes that back; answered by [`EventKind::Blocked`].
+    Unblock(Who),
+    /// Makes a link for one person; answered by [`EventKind::Link`].
+    Invite,
+    /// Takes another name; answered by [`EventKind::Renamed`] of oneself.
+    Rename(Name),
+    /// Asks whom one knows; answered by [`EventKind::Contacts`].
+    Contacts,
     /// Asks whether a room or a member is meant; answered by [`EventKind::RoomFound`] or
     /// [`EventKind::Resolved`]. `#NAME` means a room only.
     Find(Who),
@@ -195,8 +218,13 @@ pub struct Person {
     pub name: Name,
     /// Of the account's key.
     pub fingerprint: Option<Fingerprint>,
-    /// Whether the person compared safety numbers.
+    /// Whether the person compared safety numbers, or one of the two invited the other.
     pub verified: bool,
+    /// Another key was seen under this name or id than the one first seen: nothing is sent before
+    /// [`Command::Trust`].
+    pub changed: bool,
+    /// Nothing of this one is shown.
+    pub blocked: bool,
 }
 
 /// Something to show.
@@ -417,12 +445,81 @@ pub enum EventKind {
     Members(Vec<Person>),
     /// To [`Command::Chats`].
     Chats(Vec<Chat>),
+    /// To [`Command::Verify`].
+    Compare {
+        /// With whom.
+        who: Person,
+        /// One's own fingerprint.
+        mine: Fingerprint,
+        /// The same at both.
+        number: SafetyNumber,
+        /// Of the chat with them, if it is secure: the same at both.
+        session: Option<SessionMark>,
+    },
+    /// This account is verified from now on.
+    Verified {
+        /// Whose.
+        who: Person,
+        /// By what.
+        by: Proof,
+    },
+    /// The person saw another number than the other: this account is not verified.
+    NotVerified(Person),
+    /// To [`Command::Trust`].
+    Trusted(Person),
+    /// To [`Command::Block`] and [`Command::Unblock`].
+    Blocked(Person),
+    /// To [`Command::Invite`]: a secret, for one person.
+    Link(Link),
+    /// Somebody came by a link that somebody else has come by before.
+    LinkUsedTwice(Person),
+    /// An account has another name.
+    Renamed {
+        /// Who, by the new name.
+        who: Person,
+        /// The name before.
+        before: Name,
+    },
+    /// To [`Command::Contacts`]: by name.
+    Contacts(Vec<Person>),
     /// Something was received that cannot be shown, with its cause and what is done about it.
     Trouble(Trouble),
     /// The command was not carried out.
     Failed(CommandError),
     /// The relay ends this connection.
     Bye(Code),
+}
+
+/// How an account was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// The person compared the numbers.
+    Compared,
+    /// They made the link that one came by.
+    Invited,
+    /// They are the first who came by a link of one's own.
+    Came,
+}
+
+/// A link, which is a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Link(pub String);
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Link(…)")
+    }
+}
+
+/// What the two of a chat can compare of its session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionMark {
+    /// Rises with every session of these two.
+    pub number: u64,
+    /// The MLS epoch.
+    pub epoch: u64,
+    /// The first 16 bytes of the epoch's authenticator (RFC 9420 §8.7), in hexadecimal digits.
+    pub authenticator: String,
 }
 
 /// One text.
@@ -625,6 +722,10 @@ pub enum Trouble {
     KeyChanged {
         /// Whose.
         name: String,
+        /// The fingerprint first seen.
+        before: Fingerprint,
+        /// The one seen now.
+        now: Fingerprint,
     },
     /// A handshake's signature is wrong.
     #[error("a signature of {name} is invalid: possible man in the middle")]
@@ -670,6 +771,15 @@ pub enum CommandError {
     /// One cannot write to oneself.
     #[error("that is yourself")]
     Yourself,
+    /// Another key was seen than the one first seen; nothing is sent before it is said which counts.
+    #[error("the key of {0} has changed, and nothing is sent to it")]
+    KeyChanged(String),
+    /// No other key was seen.
+    #[error("the key of {0} has not changed")]
+    KeyNotChanged(String),
+    /// The member is blocked.
+    #[error("{0} is blocked")]
+    Blocked(String),
     /// There is no chat with this member.
     #[error("there is no chat with {0}")]
     NoChat(String),

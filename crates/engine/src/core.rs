@@ -1,10 +1,10 @@
 //! What all parts of an engine share, and the hands they work with during one step.
 
-use crate::api::{Conversation, Event, EventKind, Message, Person, Step, Table, Trouble};
-use crate::identity::Identity;
+use crate::api::{Conversation, Event, EventKind, Message, Person, Proof, Step, Table, Trouble};
+use crate::identity::{Identity, LeafIdentity};
 use crate::mls::{Provider, StepKey};
 use crate::outer;
-use crate::people::{Contact, People};
+use crate::people::{Contact, Met, People, Source};
 use crate::seal::SealKey;
 use minicbor::{Decode, Encode};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -65,6 +65,12 @@ pub(crate) struct Profile {
     /// Milliseconds in which this profile was open, as far as that is written down.
     #[n(7)]
     pub(crate) lived: Option<u64>,
+    /// The name that the person wants instead, until the relay has said yes or no.
+    #[n(8)]
+    pub(crate) next_name: Option<Name>,
+    /// The maker of the link that one came by was told who came.
+    #[n(9)]
+    pub(crate) introduced: Option<bool>,
 }
 
 /// Why a request was sent: what its answer means.
@@ -80,6 +86,12 @@ pub(crate) enum Ask {
     /// Whether this one still is the device that one talks to.
     DeviceOf(ClientId),
     PackageFor(ClientId, u16),
+    /// Of the maker of the link that one came by.
+    Inviter,
+    /// To the maker of the link.
+    Introduction,
+    /// Of who is online under another name than before.
+    NameOf(ClientId),
     Lobby(crate::lobby::LobbyAsk),
     Session(LogId, SessionAsk),
     Trim,
@@ -237,6 +249,10 @@ pub(crate) struct Core {
     pub(crate) behind: Vec<(Option<u64>, crate::direct::Wanted)>,
     /// Notes that are not heeded yet.
     pub(crate) deferred: Vec<Deferred>,
+    /// Links that one made, by what they introduce with.
+    pub(crate) links: crate::engine::OwnLinks,
+    /// Names that were looked up anew on this link.
+    pub(crate) names_asked: usize,
     /// When, by running time, and which of these requests are sent again.
     put_off: BTreeSet<(u64, u32)>,
 }
@@ -281,6 +297,8 @@ impl Core {
             counted: false,
             behind: Vec::new(),
             deferred: Vec::new(),
+            links: BTreeMap::new(),
+            names_asked: 0,
         }
     }
 
@@ -353,6 +371,7 @@ impl Core {
         self.went_back = WentBack::No;
         (self.publishing, self.counted) = (false, false);
         self.deferred.clear();
+        self.names_asked = 0;
     }
 }
 
@@ -527,26 +546,61 @@ impl Cx<'_> {
     /// Notes that an account proved itself; false, with the trouble shown, if its key is another
     /// one than before or it calls itself what it is not.
     pub(crate) fn meet(&mut self, id: ClientId, name: &Name, account: &AccountKey) -> bool {
+        self.note_met(id, name, account, Source::Fresh)
+    }
+
+    /// The same of a member's leaf in a group.
+    pub(crate) fn meet_leaf(&mut self, leaf: &LeafIdentity) -> bool {
+        self.note_met(leaf.client_id, &leaf.name, &leaf.account, Source::Leaf)
+    }
+
+    fn note_met(&mut self, id: ClientId, name: &Name, account: &AccountKey, at: Source) -> bool {
         if !self.core.people.may_be_called(name, account) {
             let name = name.as_str().to_owned();
             self.trouble(Trouble::BadSignature { name });
             return false;
         }
-        match self.core.people.meet(id, name, account) {
-            Ok(None) => true,
-            Ok(Some(contact)) => {
-                self.put_contact(&contact);
-                true
+        if id == self.core.identity.client_id {
+            return *account == self.core.identity.account.public();
+        }
+        match self.core.people.meet(id, name, account, at) {
+            Met::Known | Met::Forgotten => {}
+            Met::New { contacts, inviter, takes } => {
+                contacts.iter().for_each(|contact| self.put_contact(contact));
+                let who = self.person(&id, name);
+                if inviter {
+                    self.news(EventKind::Verified { who, by: Proof::Invited });
+                }
+                if let Some(before) = takes {
+                    self.key_changed(name, &before, account);
+                }
             }
-            Err(_) => {
-                let name = name.as_str().to_owned();
-                self.trouble(Trouble::KeyChanged { name });
-                false
+            Met::Renamed(contact, before) => {
+                self.put_contact(&contact);
+                let holder = self.core.people.takes_from(&contact).map(|holder| holder.account);
+                let who = self.person(&id, name);
+                self.news(EventKind::Renamed { who, before });
+                if let Some(holder) = holder {
+                    self.key_changed(name, &holder, account);
+                }
+            }
+            Met::KeyChanged { pinned, noted } => {
+                if let Some(contact) = &noted {
+                    self.put_contact(contact);
+                }
+                self.key_changed(name, &pinned, account);
+                return false;
             }
         }
+        true
     }
 
-    fn put_contact(&mut self, contact: &Contact) {
+    fn key_changed(&mut self, name: &Name, before: &AccountKey, now: &AccountKey) {
+        let (before, now) = (before.fingerprint(), now.fingerprint());
+        self.trouble(Trouble::KeyChanged { name: name.as_str().to_owned(), before, now });
+    }
+
+    pub(crate) fn put_contact(&mut self, contact: &Contact) {
         let name = [b"contact/".as_slice(), &contact.client_id.0].concat();
         self.put(&name, contact);
     }
@@ -557,6 +611,8 @@ impl Cx<'_> {
             name: claimed.clone(),
             fingerprint: None,
             verified: false,
+            changed: false,
+            blocked: false,
         })
     }
 
@@ -643,6 +699,8 @@ impl Cx<'_> {
             name: self.my_name()?,
             fingerprint: Some(self.core.identity.account.public().fingerprint()),
             verified: true,
+            changed: false,
+            blocked: false,
         })
     }
 }

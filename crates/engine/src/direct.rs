@@ -13,7 +13,8 @@ mod talk;
 pub(crate) use talk::{check_text, record_own};
 
 use crate::api::{
-    Chat as ChatLine, ChatState, CommandError, Conversation, NotSent, Person, Sent, Who,
+    Chat as ChatLine, ChatState, CommandError, Conversation, NotSent, Person, Sent, SessionMark,
+    Who,
 };
 use crate::backoff::Backoff;
 use crate::content::Kind;
@@ -61,6 +62,10 @@ pub(crate) enum Then {
     Tell,
     TellKey,
     AddTo(undertone_wire::ids::RoomId),
+    Compare,
+    Compared(bool),
+    Trust,
+    Block(bool),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -308,6 +313,16 @@ impl Chats {
         let chat = self.chats.get(peer).filter(talks);
         let reading = chat.and_then(|chat| chat.session.as_ref()).map(|session| session.reading);
         matches!(reading, Some(Reading::Asked | Reading::CatchingUp))
+    }
+
+    /// What the two can compare of an open chat's session.
+    pub(crate) fn mark(&self, peer: &ClientId) -> Option<SessionMark> {
+        let chat = self.chats.get(peer).filter(|chat| chat.row.state == State::Open)?;
+        let session = chat.session.as_ref()?;
+        let (number, epoch) = (session.number, session.group.epoch());
+        let authenticator = session.group.epoch_authenticator().iter().take(16);
+        let authenticator = authenticator.map(|byte| format!("{byte:02x}")).collect();
+        Some(SessionMark { number, epoch, authenticator })
     }
 
     pub(crate) fn unsent(&self) -> usize {

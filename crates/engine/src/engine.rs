@@ -6,15 +6,17 @@ mod presence;
 mod registration;
 mod replies;
 mod rows;
+mod trust;
 
 pub(crate) use commands::member_name;
 pub(crate) use rows::rows_under;
+pub(crate) use trust::OwnLinks;
 
 use crate::api::{CommandError, EventKind, Input, Step};
 use crate::core::{Ask, Core, Cx, Profile, WentBack};
 use crate::direct::Chats;
 use crate::engine::rows::{
-    KeysRow, MLS_ROWS, VERSION, identity_of, keys_row, load_lobby, operator_of, row,
+    KeysRow, MLS_ROWS, VERSION, identity_of, inviter_of, keys_row, load_lobby, operator_of, row,
 };
 use crate::identity::Identity;
 use crate::lobby::Lobby;
@@ -93,13 +95,15 @@ impl Engine {
             packages_left: 0,
             renewing: None,
             lived: None,
+            next_name: None,
+            introduced: None,
         };
         let keys = keys_row(&identity, &setup.link, setup.operator);
         let operator_hash = match operator_account {
             Some(hash) => hash.0.first_chunk().copied(),
             None => operator_of(&invite),
         };
-        let people = People::new(operator_hash);
+        let people = People::new(operator_hash, inviter_of(&invite));
         let mut core = Core::new(identity, profile, provider, seal, people);
         let mut step = Step::default();
         let mut cx = Cx { core: &mut core, step: &mut step, now, key: &key, tag: None, draws: 0 };
@@ -139,13 +143,14 @@ impl Engine {
         } else {
             operator_of(&invite)
         };
-        let mut people = People::new(operator);
+        let mut people = People::new(operator, inviter_of(&invite));
         for contact in rows_under::<Contact>(&named, b"contact/") {
             people.remember(contact.ok_or(EngineError::Profile("contact"))?.1);
         }
         let provider = Provider::load(mls);
         let mut core = Core::new(identity, profile, provider, seal, people);
         core.load_marks(&named);
+        core.links = trust::load_links(&named).ok_or(EngineError::Profile("links"))?;
         let mut step = Step::default();
         // Loading draws nothing at random; the key is never used.
         let key = StepKey::new([0; 32]);
@@ -168,11 +173,11 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Now, key: StepKey) -> Step {
         let mut step = Step::default();
         self.core.provider.begin(key.clone());
-        let Self { core, lobby, chats, rooms, .. } = self;
+        let Self { core, lobby, chats, rooms, invite, .. } = self;
         let mut cx = Cx { core, step: &mut step, now, key: &key, tag: None, draws: 0 };
-        Hands { cx: &mut cx, lobby, chats, rooms }.handle(input);
+        Hands { cx: &mut cx, lobby, chats, rooms, invite }.handle(input);
         silence::watch(&mut cx);
-        Hands { cx: &mut cx, lobby, chats, rooms }.age();
+        Hands { cx: &mut cx, lobby, chats, rooms, invite }.age();
         if let Some(cause) = self.core.noticed.take() {
             self.renew(&mut step, now, &key, cause);
         }
@@ -324,6 +329,8 @@ struct Hands<'a, 'b> {
     lobby: &'a mut Option<Lobby>,
     chats: &'a mut Chats,
     rooms: &'a mut Rooms,
+    /// The link that one came by.
+    invite: &'a str,
 }
 
 impl Hands<'_, '_> {
@@ -390,7 +397,7 @@ impl Hands<'_, '_> {
 
     /// What the relay could not judge, if its answer still means something.
     fn ask_again(&mut self) {
-        let Self { cx, lobby, chats, rooms } = self;
+        let Self { cx, lobby, chats, rooms, .. } = self;
         let read = |log: &LogId| {
             lobby.as_ref().is_some_and(|lobby| lobby.reads(log))
                 || rooms.by_log(log).is_some()

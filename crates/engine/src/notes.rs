@@ -9,6 +9,7 @@ use undertone_wire::account::{AccountKey, Signature};
 use undertone_wire::codec::{self, Blob, Text};
 use undertone_wire::frame::{Cursor, Request};
 use undertone_wire::ids::{ClientId, EntryId, Hash, LogId, RoomId, Token};
+use undertone_wire::invite::Introduction;
 use undertone_wire::limits::{MAX_INBOX_ENTRY, MAX_INBOX_KEY, MAX_KEY_PACKAGE, MAX_REQUEST_TEXT};
 use undertone_wire::name::Name;
 use zeroize::Zeroizing;
@@ -69,6 +70,9 @@ pub(crate) enum Body {
     /// The newest roster of a room, for who is not in it any more and does not know it.
     #[n(6)]
     RoomRoster(#[n(0)] Blob<MAX_ROOM_ROSTER>),
+    /// Shows that one came by a link of the reader's.
+    #[n(7)]
+    Introduction(#[n(0)] Introduction),
 }
 
 /// Where the Welcome is, and what it leads to.

@@ -422,7 +422,9 @@ impl Shown {
 
     /// The same, of a text that came in another way.
     pub(crate) fn show(&mut self, cx: &mut Cx<'_>, message: Message) {
-        if self.is_new(cx, message.from.client_id, message.id) {
+        let new = self.is_new(cx, message.from.client_id, message.id);
+        // Of who is blocked it is noted that it came, so that it does not come up later.
+        if new && !message.from.blocked {
             cx.record(&message);
             cx.news(EventKind::Message(message));
         }

@@ -25,11 +25,78 @@ pub(crate) struct Contact {
     pub(crate) account: AccountKey,
     #[n(3)]
     pub(crate) verified: bool,
+    /// Another key was shown for this id, and the person has not said which counts.
+    #[n(4)]
+    pub(crate) shown: Option<AccountKey>,
+    /// This one came under a name by which another account was known.
+    #[n(5)]
+    pub(crate) takes_from: Option<ClientId>,
+    /// The person said that the name is another's now, or the account goes on under another id.
+    #[n(6)]
+    former: Option<bool>,
+    /// The person wants to hear nothing of this one.
+    #[n(7)]
+    blocked: Option<bool>,
 }
 
-/// Another key than the one first seen under this id.
+impl Contact {
+    fn new(client_id: ClientId, name: &Name, account: &AccountKey) -> Self {
+        Self {
+            client_id,
+            name: name.clone(),
+            account: *account,
+            verified: false,
+            shown: None,
+            takes_from: None,
+            former: None,
+            blocked: None,
+        }
+    }
+
+    fn is_former(&self) -> bool {
+        self.former == Some(true)
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked == Some(true)
+    }
+}
+
+/// What is seen of somebody who proved an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Met {
+    /// Known as this already.
+    Known,
+    /// Not known, and there is no room to remember any more.
+    Forgotten,
+    /// These are to be stored.
+    New {
+        /// Of this one first.
+        contacts: Vec<Contact>,
+        /// The maker of the link that one came by: proven by it.
+        inviter: bool,
+        /// Another account was known under the name, by this key.
+        takes: Option<AccountKey>,
+    },
+    /// The same account has another name than before.
+    Renamed(Contact, Name),
+    /// Another key than the one first seen under this id; none: as was noted before.
+    KeyChanged {
+        /// The one first seen.
+        pinned: AccountKey,
+        /// To be stored, unless this key was noted before.
+        noted: Option<Contact>,
+    },
+}
+
+/// Where a name was seen. What names a leaf was signed once and may be old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct KeyChanged;
+pub(crate) enum Source {
+    /// A card or a note, made when it was sent.
+    Fresh,
+    /// The leaf of a group.
+    Leaf,
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct People {
@@ -39,11 +106,13 @@ pub(crate) struct People {
     shown: BTreeSet<ClientId>,
     /// The operator's account as the invite named it: the only one that is shown as `Server`.
     operator: Option<[u8; 16]>,
+    /// Who made the link that one came by: the account is proven by it.
+    inviter: Option<[u8; 16]>,
 }
 
 impl People {
-    pub(crate) fn new(operator: Option<[u8; 16]>) -> Self {
-        Self { operator, ..Self::default() }
+    pub(crate) fn new(operator: Option<[u8; 16]>, inviter: Option<[u8; 16]>) -> Self {
+        Self { operator, inviter, ..Self::default() }
     }
 
     pub(crate) fn remember(&mut self, contact: Contact) {
@@ -54,29 +123,129 @@ impl People {
         self.contacts.get(id)
     }
 
-    /// Notes an account that proved itself. `Ok(Some)`: it is new or has another name, store it.
+    /// Notes an account that proved itself.
     pub(crate) fn meet(
         &mut self,
         client_id: ClientId,
         name: &Name,
         account: &AccountKey,
-    ) -> Result<Option<Contact>, KeyChanged> {
-        let full = self.contacts.len() >= MAX_CONTACTS;
-        match self.contacts.get_mut(&client_id) {
-            Some(known) if known.account != *account => Err(KeyChanged),
-            Some(known) if known.name == *name => Ok(None),
-            Some(known) => {
-                known.name = name.clone();
-                Ok(Some(known.clone()))
-            }
-            None if full => Ok(None),
-            None => {
-                let name = name.clone();
-                let contact = Contact { client_id, name, account: *account, verified: false };
-                self.contacts.insert(client_id, contact.clone());
-                Ok(Some(contact))
-            }
+        source: Source,
+    ) -> Met {
+        let Some(known) = self.contacts.get_mut(&client_id) else {
+            return self.meet_first(client_id, name, account);
+        };
+        if known.account != *account {
+            let pinned = known.account;
+            let again = known.shown == Some(*account);
+            known.shown = Some(*account);
+            return Met::KeyChanged { pinned, noted: (!again).then(|| known.clone()) };
         }
+        if known.name == *name || source == Source::Leaf {
+            return Met::Known;
+        }
+        let before = std::mem::replace(&mut known.name, name.clone());
+        (known.takes_from, known.former) = (None, None);
+        let takes = self.holder(name, &client_id).map(|holder| holder.client_id);
+        let Some(known) = self.contacts.get_mut(&client_id) else { return Met::Known };
+        known.takes_from = takes;
+        Met::Renamed(known.clone(), before)
+    }
+
+    fn meet_first(&mut self, client_id: ClientId, name: &Name, account: &AccountKey) -> Met {
+        if self.contacts.len() >= MAX_CONTACTS {
+            return Met::Forgotten;
+        }
+        let mut contact = Contact::new(client_id, name, account);
+        let before = self.contacts.values_mut().find(|c| c.account == *account && !c.is_former());
+        // The same account under another id: what was known of it goes on, its old id does not.
+        let before = before.map(|before| {
+            before.former = Some(true);
+            (contact.verified, contact.blocked) = (before.verified, before.blocked);
+            before.clone()
+        });
+        let holder = self.holder(name, &client_id);
+        let takes = holder.map(|holder| holder.account);
+        contact.takes_from = holder.map(|holder| holder.client_id);
+        let inviter = self.inviter.is_some_and(|hash| account.hash().0.starts_with(&hash));
+        contact.verified |= inviter;
+        self.contacts.insert(client_id, contact.clone());
+        let contacts = std::iter::once(contact).chain(before).collect();
+        Met::New { contacts, inviter, takes }
+    }
+
+    /// The account that is known under a name.
+    fn holder(&self, name: &Name, except: &ClientId) -> Option<&Contact> {
+        let key = name.key();
+        let holds = |c: &&Contact| {
+            c.name.key() == key
+                && !c.is_former()
+                && c.takes_from.is_none()
+                && c.client_id != *except
+        };
+        self.contacts.values().find(holds)
+    }
+
+    /// Who is known under the name that this contact came with, if it is another account: whoever
+    /// means the one must not write to the other.
+    pub(crate) fn takes_from(&self, contact: &Contact) -> Option<&Contact> {
+        let other = self.contacts.get(&contact.takes_from?)?;
+        let holds = other.name.key() == contact.name.key() && !other.is_former();
+        holds.then_some(other)
+    }
+
+    /// Whether the person must say first which key counts.
+    pub(crate) fn is_changed(&self, id: &ClientId) -> bool {
+        let contact = self.contacts.get(id);
+        contact.is_some_and(|c| c.shown.is_some() || self.takes_from(c).is_some())
+    }
+
+    pub(crate) fn is_blocked(&self, id: &ClientId) -> bool {
+        self.contacts.get(id).is_some_and(Contact::is_blocked)
+    }
+
+    /// Changes what is noted of a contact; what is to be stored.
+    pub(crate) fn note(
+        &mut self,
+        id: &ClientId,
+        change: impl FnOnce(&mut Contact),
+    ) -> Option<Contact> {
+        let contact = self.contacts.get_mut(id)?;
+        change(contact);
+        Some(contact.clone())
+    }
+
+    pub(crate) fn block(&mut self, id: &ClientId, blocked: bool) -> Option<Contact> {
+        self.note(id, |contact| contact.blocked = blocked.then_some(true))
+    }
+
+    /// The newer key or account counts from now on; what is to be stored. Empty: there is none.
+    pub(crate) fn trust(&mut self, id: &ClientId) -> Vec<Contact> {
+        let taken = self.contacts.get(id).and_then(|c| self.takes_from(c)).map(|c| c.client_id);
+        let former = taken.and_then(|old| self.note(&old, |old| old.former = Some(true)));
+        let Some(contact) = self.contacts.get_mut(id) else { return Vec::new() };
+        if contact.shown.is_none() && former.is_none() {
+            return Vec::new();
+        }
+        if let Some(account) = contact.shown.take() {
+            (contact.account, contact.verified) = (account, false);
+        }
+        contact.takes_from = None;
+        std::iter::once(contact.clone()).chain(former).collect()
+    }
+
+    /// The maker of the link that one came by, once met.
+    pub(crate) fn met_inviter(&self) -> Option<&Contact> {
+        let hash = self.inviter?;
+        self.contacts.values().find(|c| c.account.hash().0.starts_with(&hash) && !c.is_former())
+    }
+
+    /// Everybody whom one knows, by name.
+    pub(crate) fn known(&self) -> Vec<&Contact> {
+        let mut known: Vec<_> = self.contacts.values().filter(|c| !c.is_former()).collect();
+        known.sort_by(|a, b| {
+            a.name.as_str().cmp(b.name.as_str()).then(a.client_id.cmp(&b.client_id))
+        });
+        known
     }
 
     /// Whether an account may be shown under this name: `Server` is the operator's alone.
@@ -108,6 +277,11 @@ impl People {
         self.online.contains_key(id)
     }
 
+    /// What the relay calls this one.
+    pub(crate) fn online_name(&self, id: &ClientId) -> Option<&Name> {
+        self.online.get(id)
+    }
+
     pub(crate) fn online(&self) -> impl Iterator<Item = (&ClientId, &Name)> {
         self.online.iter()
     }
@@ -125,13 +299,17 @@ impl People {
     }
 
     /// How a member is shown. The relay holds each name for one member only, so where it is known
-    /// from there, it counts more than what a member says of itself.
+    /// from there, it counts more than what a member says of itself; but what a verified account has
+    /// signed counts more than what the relay says.
     pub(crate) fn person(&self, id: &ClientId, claimed: Option<&Name>) -> Option<Person> {
         let contact = self.contacts.get(id);
-        let name = self.online.get(id).or(contact.map(|c| &c.name)).or(claimed)?.clone();
-        let fingerprint = contact.map(|contact| contact.account.fingerprint());
+        let signed = contact.map(|contact| &contact.name);
         let verified = contact.is_some_and(|contact| contact.verified);
-        Some(Person { client_id: *id, name, fingerprint, verified })
+        let proven = signed.filter(|_| verified);
+        let name = proven.or(self.online.get(id)).or(signed).or(claimed)?.clone();
+        let fingerprint = contact.map(|contact| contact.account.fingerprint());
+        let (changed, blocked) = (self.is_changed(id), self.is_blocked(id));
+        Some(Person { client_id: *id, name, fingerprint, verified, changed, blocked })
     }
 
     /// Who is meant, among those online and known: a name, or the start of an id (4 digits or
@@ -148,15 +326,32 @@ impl People {
         self.by_id_start(&who.0)
     }
 
+    /// Whether the relay says that somebody else than the account one knows has this name: the
+    /// card says who it is.
+    pub(crate) fn is_taken(&self, who: &Who) -> bool {
+        let Some(name) = crate::engine::member_name(&who.0) else { return false };
+        let key = name.key();
+        let Some((id, _)) = self.online.iter().find(|(_, name)| name.key() == key) else {
+            return false;
+        };
+        let known = self.contacts.get(id).is_some_and(|contact| contact.name.key() == key);
+        !known && self.holder(&name, id).is_some()
+    }
+
     fn knows(&self, id: &ClientId) -> bool {
         self.online.contains_key(id) || self.contacts.contains_key(id)
     }
 
+    /// Of two who have a name the newer one, which cannot be written to before the person has said
+    /// that it counts.
     fn by_name(&self, name: &Name) -> Option<ClientId> {
         let key = name.key();
-        let online = self.online.iter().find(|(_, name)| name.key() == key);
-        let known = || self.contacts.values().find(|contact| contact.name.key() == key);
-        online.map(|(id, _)| *id).or_else(|| known().map(|contact| contact.client_id))
+        let named = |contact: &&Contact| contact.name.key() == key && !contact.is_former();
+        let newer = |contact: &&Contact| named(contact) && self.takes_from(contact).is_some();
+        let known =
+            || self.contacts.values().find(newer).or_else(|| self.contacts.values().find(named));
+        let online = || self.online.iter().find(|(_, name)| name.key() == key).map(|(id, _)| *id);
+        known().map(|contact| contact.client_id).or_else(online)
     }
 
     fn by_id_start(&self, start: &str) -> Result<Option<ClientId>, CommandError> {

@@ -215,11 +215,25 @@ impl World {
     pub fn invite_by_operator(&mut self, at: usize) {
         let invite = Invite::parse(&self.link).unwrap();
         let hash = self.clients[at].engine.account_hash();
-        let inviter = Inviter { name: Name::operator(), key_hash: *hash.0.first_chunk().unwrap() };
+        let inviter = Inviter {
+            name: Name::operator(),
+            key_hash: *hash.0.first_chunk().unwrap(),
+            introduction: None,
+        };
         let lobby = invite.lobby_half().cloned();
         self.link =
             Invite::new(invite.origin.clone(), invite.relay_half().clone(), lobby, Some(inviter))
                 .to_link();
+    }
+
+    /// A link that this member makes; whoever is added after it comes by it.
+    pub fn invite_by(&mut self, at: usize) {
+        let tag = self.command(at, Command::Invite);
+        let link = self.clients[at].events.iter().find_map(|event| match &event.kind {
+            EventKind::Link(link) if event.tag == Some(tag) => Some(link.0.clone()),
+            _ => None,
+        });
+        self.link = link.unwrap();
     }
 
     pub fn connect(&mut self, at: usize) {

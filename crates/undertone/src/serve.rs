@@ -201,7 +201,11 @@ impl Member {
 
     fn inviter(&self) -> Option<Inviter> {
         let hash = self.opened.engine.account_hash();
-        Some(Inviter { name: Name::operator(), key_hash: *hash.0.first_chunk()? })
+        Some(Inviter {
+            name: Name::operator(),
+            key_hash: *hash.0.first_chunk()?,
+            introduction: None,
+        })
     }
 
     fn start(self, server: &Arc<ServerHandle>) -> Result<Client, Report> {

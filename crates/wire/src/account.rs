@@ -145,6 +145,57 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
+/// Sixty digits that belong to two accounts: the same whoever computes them. Whoever sat between the
+/// two would have to find two keys of its own whose digits agree, among 10⁶⁰.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SafetyNumber([u32; SafetyNumber::GROUPS]);
+
+impl SafetyNumber {
+    /// Groups of five digits.
+    const GROUPS: usize = 12;
+
+    /// HKDF-SHA256 (RFC 5869) over both keys' hashes, the smaller one first; five bytes a group, of
+    /// which the rest by 100,000 is shown.
+    #[must_use]
+    pub fn between(one: &AccountKey, other: &AccountKey) -> Self {
+        let (one, other) = (one.hash(), other.hash());
+        let (first, second) = if one <= other { (one, other) } else { (other, one) };
+        let mut bytes = [0; Self::GROUPS * 5];
+        hkdf::Hkdf::<sha2::Sha256>::new(None, &[first.0, second.0].concat())
+            .expand(b"undertone safety number v1", &mut bytes)
+            .expect("HKDF-SHA256 gives up to 8,160 bytes");
+        let mut groups = [0; Self::GROUPS];
+        for (group, bytes) in groups.iter_mut().zip(bytes.chunks_exact(5)) {
+            let number = bytes.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+            *group = u32::try_from(number % 100_000).unwrap_or_default();
+        }
+        Self(groups)
+    }
+
+    /// The digits without spaces, as a QR code holds them.
+    #[must_use]
+    pub fn digits(&self) -> String {
+        self.0.iter().map(|group| format!("{group:05}")).collect()
+    }
+}
+
+/// Twelve groups of five digits.
+impl fmt::Display for SafetyNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, group) in self.0.iter().enumerate() {
+            let space = if at > 0 { " " } else { "" };
+            write!(f, "{space}{group:05}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SafetyNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SafetyNumber({self})")
+    }
+}
+
 /// The kinds of account key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountKind {

@@ -16,7 +16,7 @@
 //!   psk_id: bstr .size 16,
 //!   psk: bstr .size 32,
 //!   ? lobby_secret: bstr .size 32 / null,
-//!   ? inviter: [name: tstr, key_hash: bstr .size 16],
+//!   ? inviter: [name: tstr, key_hash: bstr .size 16, ? introduction: bstr .size 16],
 //! ]
 //! ```
 //!
@@ -38,10 +38,11 @@ use crate::name::Name;
 use data_encoding::BASE64URL_NOPAD;
 use minicbor::{Decode, Decoder, Encode};
 use std::fmt;
-use zeroize::Zeroizing;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Bytes of the longest link read: the longest origin (8 of `https://`, 253 of a host name, 6 of
-/// the port), `/#`, and 410 of the longest fragment, with room for a later version's.
+/// the port), `/#`, and 433 of the longest fragment, with room for a later version's.
 pub const MAX_LINK: usize = 1024;
 
 /// The version of the body.
@@ -96,8 +97,8 @@ pub struct RelayInvite {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CertificatePin(pub [u8; 32]);
 
-/// Who made a link. Whoever follows it knows the maker's account key by this hash, and the maker
-/// knows who comes: the two are verified to each other.
+/// Who made a link. Whoever follows it knows the maker's account key by this hash; and where there is
+/// an introduction the maker knows who comes: the two are verified to each other.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 #[cbor(array)]
 pub struct Inviter {
@@ -107,6 +108,44 @@ pub struct Inviter {
     /// The first 16 bytes of the hash of the account key.
     #[cbor(n(1), with = "minicbor::bytes")]
     pub key_hash: [u8; 16],
+    /// What the one who follows the link shows to its maker.
+    #[n(2)]
+    pub introduction: Option<Introduction>,
+}
+
+/// 16 random bytes that only one link holds. Whoever shows them first to the link's maker is who the
+/// link was given to; they prove nothing a second time.
+#[derive(Clone, Zeroize, ZeroizeOnDrop, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Introduction(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16]);
+
+impl Introduction {
+    /// With these bytes, which must be random.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// What its maker keeps of it, and finds it by.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        Hash::of(&[b"undertone introduction v1", &self.0])
+    }
+}
+
+/// In constant time.
+impl PartialEq for Introduction {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Introduction {}
+
+impl fmt::Debug for Introduction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Introduction(…)")
+    }
 }
 
 #[derive(Encode, Decode)]

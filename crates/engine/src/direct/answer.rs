@@ -33,6 +33,11 @@ impl Chats {
         asking.any(|chat| any || Some(&chat.row.peer) == peer)
     }
 
+    /// Who is meant by saying yes, where that is clear.
+    pub(crate) fn asking(&self, peer: Option<ClientId>) -> Option<ClientId> {
+        peer.or_else(|| self.the_one_who_asked().ok())
+    }
+
     fn invited(&mut self, peer: Option<ClientId>) -> Result<&mut Chat, CommandError> {
         let peer = peer.map_or_else(|| self.the_one_who_asked(), Ok)?;
         let chat = self.chats.get_mut(&peer).ok_or(CommandError::NoRequest)?;

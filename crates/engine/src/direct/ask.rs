@@ -35,7 +35,7 @@ impl Chats {
             return fail(cx, chat, CommandError::Internal("the member's card is forged"));
         }
         if !cx.meet(peer, &card.name, &card.account) {
-            return fail(cx, chat, CommandError::Internal("the member's key is not proven"));
+            return fail(cx, chat, CommandError::KeyChanged(card.name.to_string()));
         }
         chat.row.name = card.name.clone();
         chat.row.inbox = Some(card.inbox.clone());

@@ -151,9 +151,8 @@ impl Chats {
     /// the chat.
     pub(crate) fn on_device(&mut self, cx: &mut Cx<'_>, peer: ClientId, card: Option<Card>) {
         let Some(chat) = self.chats.get_mut(&peer) else { return };
-        let known = cx.core.people.contact(&peer).map(|contact| contact.account);
-        let theirs = |card: &Card| card.client_id == peer && Some(card.account) == known;
-        let card = card.filter(|card| theirs(card) && card.verify().is_ok());
+        let card = card.filter(|card| card.client_id == peer && card.verify().is_ok());
+        let card = card.filter(|card| cx.meet(peer, &card.name, &card.account));
         let Some(version) = card.map(|card| card.version) else { return };
         if chat.row.device.is_none() {
             // A profile of an earlier version, which did not note it.

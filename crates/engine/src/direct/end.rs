@@ -51,6 +51,23 @@ impl Chats {
         }
         Ok(())
     }
+
+    /// The other has another key now: the keys of the chat are not theirs any more.
+    pub(crate) fn end_with_key(&mut self, cx: &mut Cx<'_>, peer: &ClientId) {
+        let over = |chat: &&mut Chat| chat.row.state != State::Closed;
+        if let Some(chat) = self.chats.get_mut(peer).filter(over) {
+            close(cx, chat, Ended::ByMe);
+        }
+    }
+
+    /// A chat with who is blocked ends; a request gets no answer.
+    pub(crate) fn end_blocked(&mut self, cx: &mut Cx<'_>, peer: &ClientId) {
+        match self.chats.get_mut(peer) {
+            Some(chat) if chat.row.state == State::Invited => discard(cx, chat),
+            // There may be none.
+            _ => drop(self.end(cx, peer)),
+        }
+    }
 }
 
 /// A command failed before anything was said: the chat is as if it had not been tried. A session

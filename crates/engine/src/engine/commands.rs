@@ -31,6 +31,7 @@ impl Hands<'_, '_> {
                 lobby.say(self.cx, text)
             }
             Command::Send { to: Conversation::Direct(peer), text } => {
+                self.may_write(&peer)?;
                 self.chats.send(self.cx, &peer, text)
             }
             Command::Send { to: Conversation::Room(room), text } => {
@@ -51,6 +52,9 @@ impl Hands<'_, '_> {
                     return Ok(());
                 }
                 let who = self.known(who)?;
+                if let Some(peer) = self.chats.asking(who) {
+                    self.may_write(&peer)?;
+                }
                 self.chats.accept(self.cx, who)
             }
             Command::Decline(who) => {
@@ -85,6 +89,14 @@ impl Hands<'_, '_> {
                 self.cx.event(EventKind::Chats(lines));
                 Ok(())
             }
+            Command::Verify(_)
+            | Command::Compared { .. }
+            | Command::Trust(_)
+            | Command::Block(_)
+            | Command::Unblock(_)
+            | Command::Invite
+            | Command::Rename(_)
+            | Command::Contacts => self.trust_command(command),
         }
     }
 
@@ -159,7 +171,7 @@ impl Hands<'_, '_> {
     }
 
     /// Finds who is meant, here or at the relay, and goes on.
-    fn find(&mut self, who: Who, then: Then) -> Result<(), CommandError> {
+    pub(super) fn find(&mut self, who: Who, then: Then) -> Result<(), CommandError> {
         if let Then::Talk(Some(text)) = &then {
             crate::direct::check_text(text)?;
         }
@@ -176,14 +188,17 @@ impl Hands<'_, '_> {
             self.cx.core.behind.push((self.cx.tag, Wanted { who, then }));
             return Ok(());
         }
-        let here = self.cx.core.people.resolve(&who)?;
-        let asks = here.is_none() || then == Then::TellKey;
+        // Whom the relay calls so may be another than the one who is known so.
+        let here = if self.is_taken(&who) { None } else { self.cx.core.people.resolve(&who)? };
+        let met = here.is_some_and(|peer| self.cx.core.people.contact(&peer).is_some());
+        let wants_card = then == Then::TellKey || (Self::needs_contact(&then) && !met);
+        let asks = here.is_none() || wants_card;
         if asks && !self.cx.core.registered {
             return Err(CommandError::NotConnected);
         }
         let wire = match (here, ClientId::parse(&who.0)) {
             // A key is always read from the card.
-            (Some(peer), _) if then == Then::TellKey => WireWho::Id(peer),
+            (Some(peer), _) if wants_card => WireWho::Id(peer),
             (Some(peer), _) => return self.found(peer, then),
             (None, Some(id)) => WireWho::Id(id),
             (None, None) => WireWho::Name(
@@ -203,8 +218,15 @@ impl Hands<'_, '_> {
                 self.cx.event(EventKind::Resolved(person));
                 Ok(())
             }
-            Then::Talk(text) => self.chats.talk(self.cx, peer, &person.name, text),
-            Then::AddTo(room) => self.rooms.add(self.cx, &room, peer),
+            Then::Talk(text) => {
+                self.may_write(&peer)?;
+                self.chats.talk(self.cx, peer, &person.name, text)
+            }
+            Then::AddTo(room) => {
+                self.may_write(&peer)?;
+                self.rooms.add(self.cx, &room, peer)
+            }
+            then => self.trust_found(peer, &then),
         }
     }
 
@@ -212,6 +234,8 @@ impl Hands<'_, '_> {
         match self.answered(seq) {
             Some(Ask::CardFor(peer)) => self.chats.on_card(self.cx, peer, card),
             Some(Ask::DeviceOf(peer)) => self.chats.on_device(self.cx, peer, card),
+            Some(Ask::Inviter) => self.on_inviter(card),
+            Some(Ask::NameOf(id)) => self.on_name(id, card),
             Some(Ask::Room(room, ask)) => self.rooms.on_card(self.cx, &room, ask, card),
             Some(Ask::ResolveFor(wanted)) => {
                 let who = wanted.who.clone();
@@ -254,7 +278,11 @@ impl Hands<'_, '_> {
             return Err(CommandError::UnknownMember(wanted.who.0));
         }
         if !self.cx.meet(card.client_id, &card.name, &card.account) {
-            return Err(CommandError::UnknownMember(wanted.who.0));
+            return Err(CommandError::KeyChanged(card.name.to_string()));
+        }
+        if wanted.then == Then::Trust && self.cx.core.people.is_changed(&card.client_id) {
+            // It was seen just now: the person has to see it too before saying that it counts.
+            return Err(CommandError::KeyChanged(card.name.to_string()));
         }
         if wanted.then == Then::TellKey {
             let who = self.cx.person(&card.client_id, &card.name);

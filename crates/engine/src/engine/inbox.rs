@@ -79,6 +79,15 @@ impl Hands<'_, '_> {
     }
 
     fn note(&mut self, note: &Note) {
+        let asks = match &note.body {
+            Body::ChatRequest(_) => true,
+            Body::RoomTicket(ticket) => self.rooms.name_of(&ticket.room).is_none(),
+            _ => false,
+        };
+        if asks && self.cx.core.people.is_blocked(&note.from) {
+            // No answer: who is blocked learns nothing of it.
+            return self.took_package();
+        }
         match &note.body {
             Body::Ticket(ticket) => {
                 if let Some(lobby) = self.lobby {
@@ -98,6 +107,7 @@ impl Hands<'_, '_> {
             Body::Readd(readd) => self.rooms.on_readd(self.cx, note, readd),
             Body::RoomRoster(roster) => self.rooms.on_roster(self.cx, roster),
             Body::ChatDecline { log } => self.chats.on_decline(self.cx, note, log),
+            Body::Introduction(shown) => self.introduced(note, shown),
         }
     }
 

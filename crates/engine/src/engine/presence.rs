@@ -12,6 +12,7 @@ impl Hands<'_, '_> {
         let members = members.into_iter().filter(|present| present.client_id != me).collect();
         let (came, went) = self.cx.core.people.replace_online(members);
         for id in came {
+            self.look_up_name(id);
             self.arrival(&id);
         }
         for (id, name) in went {
@@ -24,6 +25,7 @@ impl Hands<'_, '_> {
         self.rooms.on_arrival(self.cx, &present.client_id);
         if present.client_id != self.cx.core.identity.client_id && self.cx.core.people.came(present)
         {
+            self.look_up_name(present.client_id);
             self.arrival(&present.client_id);
         }
     }

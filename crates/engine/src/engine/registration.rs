@@ -1,6 +1,6 @@
 //! Registration: what a device is known by, and what it publishes to be asked.
 
-use crate::api::EventKind;
+use crate::api::{CommandError, EventKind};
 use crate::core::{Ask, WentBack};
 use crate::engine::Hands;
 use crate::identity::direct_suites;
@@ -19,7 +19,8 @@ pub(super) const PACKAGES_LOW: u32 = 1;
 impl Hands<'_, '_> {
     pub(super) fn register(&mut self) {
         let core = &*self.cx.core;
-        let (Some(link), Some(name)) = (core.link, core.profile.name.clone()) else { return };
+        let name = core.profile.next_name.as_ref().or(core.profile.name.as_ref());
+        let (Some(link), Some(name)) = (core.link, name.cloned()) else { return };
         let Some(card) = core.identity.card(&name, core.profile.card_version) else { return };
         let proof = link.sign(&core.identity.account, &card);
         self.cx.ask(Ask::Register, |seq| Request::Register { seq, card, proof });
@@ -30,7 +31,14 @@ impl Hands<'_, '_> {
             return self.register();
         }
         let profile = &mut self.cx.core.profile;
-        if matches!(code, Code::NameTaken | Code::NameReserved) && !profile.registered {
+        let name = matches!(code, Code::NameTaken | Code::NameReserved);
+        if name && profile.next_name.take().is_some() {
+            // One keeps the name one had.
+            self.cx.put_profile();
+            self.cx.news(EventKind::Failed(CommandError::Refused(code)));
+            return self.register();
+        }
+        if name && !profile.registered {
             profile.name = None;
             self.cx.put_profile();
         }
@@ -63,6 +71,8 @@ impl Hands<'_, '_> {
         }
         profile.store = Some(store);
         profile.renewing = None;
+        let next = profile.next_name.take();
+        let before = next.and_then(|name| profile.name.replace(name));
         self.cx.core.registered = true;
         self.cx.put_profile();
         if restarted {
@@ -70,7 +80,10 @@ impl Hands<'_, '_> {
         }
         let others = online.saturating_sub(1);
         if let Some(me) = self.cx.me() {
-            self.cx.event(EventKind::Registered { me, others, first });
+            self.cx.event(EventKind::Registered { me: me.clone(), others, first });
+            if let Some(before) = before {
+                self.cx.news(EventKind::Renamed { who: me, before });
+            }
         }
         let rooms = self.rooms.lines(self.cx);
         if !rooms.is_empty() {
@@ -89,6 +102,7 @@ impl Hands<'_, '_> {
         if self.cx.core.profile.packages_left < PACKAGES_LOW {
             self.publish_packages();
         }
+        self.introduce();
         self.chats.resume(self.cx);
         self.rooms.resume(self.cx);
         if let Some(lobby) = self.lobby {

@@ -55,6 +55,7 @@ impl Hands<'_, '_> {
             }
             Some(Ask::Room(room, ask)) => self.rooms.on_done(self.cx, &room, ask),
             Some(Ask::ChatLog(peer)) => self.chats.on_log_created(self.cx, peer),
+            Some(Ask::Introduction) => self.was_introduced(),
             Some(Ask::ChatNote(peer, kind)) => {
                 self.chats.on_note_answer(self.cx, peer, kind, Ok(()));
             }

@@ -94,6 +94,11 @@ pub(super) fn operator_of(invite: &Invite) -> Option<[u8; 16]> {
     invite.inviter.as_ref().filter(|i| i.name.is_operator()).map(|inviter| inviter.key_hash)
 }
 
+/// Who made the link that one came by.
+pub(super) fn inviter_of(invite: &Invite) -> Option<[u8; 16]> {
+    invite.inviter.as_ref().map(|inviter| inviter.key_hash)
+}
+
 pub(super) fn row<T>(rows: &BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>, name: &[u8]) -> Option<T>
 where
     T: for<'b> Decode<'b, ()> + Encode<()>,

@@ -363,7 +363,7 @@ fn place_in_line(cx: &Cx<'_>, group: &Group) -> u64 {
 
 impl Lobby {
     fn said(&mut self, cx: &mut Cx<'_>, by: &LeafIdentity, content: &Content) {
-        if !cx.meet(by.client_id, &by.name, &by.account) {
+        if !cx.meet_leaf(by) {
             return;
         }
         if !matches!(Kind::of(content.kind), Some(Kind::Text) | None) {

@@ -398,7 +398,7 @@ fn adopt(
 /// Who is in a room with one is known from then on; where the person has not answered it is not.
 fn meet_members(cx: &mut Cx<'_>, room: &Room) {
     for (_, leaf) in room.session.iter().flat_map(|session| leaves(&session.group)) {
-        cx.meet(leaf.client_id, &leaf.name, &leaf.account);
+        cx.meet_leaf(&leaf);
     }
 }
 

@@ -149,7 +149,7 @@ fn committed(
         room.conduct.readded(cx.now.mono_ms, leaf.client_id);
     }
     for leaf in added {
-        cx.meet(leaf.client_id, &leaf.name, &leaf.account);
+        cx.meet_leaf(leaf);
         // Who comes in anew lacks what it had not read.
         if let Some(head) = room.heads.get(&leaf.client_id).copied() {
             room.outbox.reopen_after(cx, &head);

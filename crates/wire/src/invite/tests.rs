@@ -15,7 +15,7 @@ fn relay() -> RelayInvite {
 }
 
 fn inviter() -> Option<Inviter> {
-    Some(Inviter { name: Name::parse("Alice").unwrap(), key_hash: [6; 16] })
+    Some(Inviter { name: Name::parse("Alice").unwrap(), key_hash: [6; 16], introduction: None })
 }
 
 fn at(origin: &str) -> Invite {
@@ -62,7 +62,7 @@ prop_compose! {
             psk_id: PskId(psk_id),
             psk: Psk::from_bytes(psk),
         };
-        let inviter = by.map(|key_hash| Inviter { name: Name::parse("Bob").unwrap(), key_hash });
+        let inviter = by.map(|key_hash| Inviter { name: Name::parse("Bob").unwrap(), key_hash, introduction: None });
         let origin = Origin::https(Host::parse(&host).unwrap(), port);
         Invite::new(origin, relay, lobby.map(LobbySecret::from_bytes), inviter)
     }

@@ -184,7 +184,7 @@ fn the_golden_invite_holds() {
         psk: Psk::from_bytes([4; 32]),
     };
     let key_hash = [0x1d; 16];
-    let inviter = Inviter { name: examples::name(), key_hash };
+    let inviter = Inviter { name: examples::name(), key_hash, introduction: None };
     let lobby = LobbySecret::from_bytes([7; 32]);
     let origin = Origin::parse("https://relay.example:8443").unwrap();
     let full = Invite::new(origin.clone(), relay.clone(), Some(lobby), Some(inviter));
