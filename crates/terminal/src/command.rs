@@ -54,6 +54,29 @@ pub enum Typed {
     Leave,
     /// Who is in it.
     Members,
+    /// What two people compare.
+    Verify(String),
+    /// They compared it: it is the same, or not.
+    Compared {
+        /// With whom.
+        who: String,
+        /// Whether it is the same.
+        same: bool,
+    },
+    /// Accepts a changed key.
+    Trust(String),
+    /// Shows nothing of a member any more.
+    Block(String),
+    /// Takes that back.
+    Unblock(String),
+    /// Makes a link for one person.
+    Invite,
+    /// Takes another name.
+    Name(String),
+    /// Whom one knows.
+    Contacts,
+    /// Gets to know a member.
+    Contact(String),
     /// Ends the program.
     Quit,
 }
@@ -80,6 +103,12 @@ text                to the conversation in front (at first the lobby); //text fo
 /add WHO            to the room in front            /members     who is in it
 /remove WHO         out of it; /promote WHO makes an owner (both for owners)
 /leave              leave the room in front
+/invite             a link for one person; who opens it and you know each other by it
+/verify WHO         the number to compare with WHO; then /verify WHO yes, or no
+/trust WHO          accept the key of WHO that changed
+/contacts           whom you know, with numbers that work as WHO;  /contact WHO adds one
+/block WHO          show nothing of WHO any more    /unblock WHO    take that back
+/name NAME          take another name
 /go lobby, /go ROOM, /go WHO   change the conversation in front; #ROOM is always a room
 /history [N]        the newest texts of the conversation in front, 20 if not said
 /sent               your ten newest texts and what became of them
@@ -136,6 +165,14 @@ fn slash(rest: &str) -> Result<Typed, Report> {
         ("promote", One::Word(who)) => Ok(Typed::Promote(who)),
         ("leave", One::None) => Ok(Typed::Leave),
         ("members", One::None) => Ok(Typed::Members),
+        ("verify", _) => verify(rest),
+        ("trust", One::Word(who)) => Ok(Typed::Trust(who)),
+        ("block", One::Word(who)) => Ok(Typed::Block(who)),
+        ("unblock", One::Word(who)) => Ok(Typed::Unblock(who)),
+        ("invite", One::None) => Ok(Typed::Invite),
+        ("name", One::Word(name)) => Ok(Typed::Name(name)),
+        ("contacts", One::None) => Ok(Typed::Contacts),
+        ("contact", One::Word(who)) => Ok(Typed::Contact(who)),
         (word, _) => Err(usage(word)),
     }
 }
@@ -146,6 +183,17 @@ fn msg(rest: &str) -> Result<Typed, Report> {
         return Err(usage("msg"));
     }
     Ok(Typed::Msg { who: who.to_owned(), text: text.to_owned() })
+}
+
+fn verify(rest: &str) -> Result<Typed, Report> {
+    let (who, answer) = split(rest);
+    match (who, answer.trim_end()) {
+        ("", _) => Err(usage("verify")),
+        (who, "") => Ok(Typed::Verify(who.to_owned())),
+        (who, "yes") => Ok(Typed::Compared { who: who.to_owned(), same: true }),
+        (who, "no") => Ok(Typed::Compared { who: who.to_owned(), same: false }),
+        _ => Err(usage("verify")),
+    }
 }
 
 fn room(rest: &str) -> Result<Typed, Report> {
@@ -177,6 +225,14 @@ fn usage(word: &str) -> Report {
         "promote" => "/promote WHO",
         "leave" => "/leave",
         "members" => "/members",
+        "verify" => "/verify WHO, then /verify WHO yes or /verify WHO no",
+        "trust" => "/trust WHO",
+        "block" => "/block WHO",
+        "unblock" => "/unblock WHO",
+        "invite" => "/invite",
+        "name" => "/name NAME",
+        "contacts" => "/contacts",
+        "contact" => "/contact WHO",
         _ => return unknown(word),
     };
     Report::command(format!("/{word} is not complete, or has too much"), format!("usage: {form}"))

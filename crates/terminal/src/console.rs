@@ -274,6 +274,10 @@ impl View {
                 }
             }
             EventKind::NotSent { why, .. } => self.say(format!("  not sent: {why}")),
+            EventKind::Verified { who, .. } => self.say(format!("  {} is verified", who.name)),
+            EventKind::Renamed { who, before } => {
+                self.say(format!("  {before} is called {} from now on", who.name));
+            }
             EventKind::Trouble(trouble) => self.problem(Report::trouble(&trouble)),
             EventKind::RegistrationRefused(code) => {
                 self.problem(Report::registration(code, "Server"));

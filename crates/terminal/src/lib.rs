@@ -7,6 +7,7 @@ pub mod json;
 pub mod observe;
 pub mod output;
 pub mod plain;
+mod qr;
 pub mod report;
 mod screen;
 pub mod text;

@@ -3,6 +3,7 @@
 pub(crate) mod chats;
 mod front;
 mod rooms;
+mod trust;
 mod view;
 
 #[cfg(test)]

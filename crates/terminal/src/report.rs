@@ -77,6 +77,12 @@ impl Report {
         }
     }
 
+    /// The same, of a line that was typed: nothing ends.
+    #[must_use]
+    pub(crate) fn for_a_command(self) -> Self {
+        Self::command(self.error, self.help)
+    }
+
     /// A registration that the relay did not take.
     #[must_use]
     pub fn registration(code: Code, name: &str) -> Self {
@@ -123,8 +129,12 @@ impl Report {
             Trouble::Unreadable { .. } | Trouble::BadNote(_) => {
                 "nothing to do; if it happens again, tell the operator the words in brackets"
             }
-            Trouble::KeyChanged { .. } => {
-                "write nothing secret to them before you have compared fingerprints another way"
+            Trouble::KeyChanged { name, before, now } => {
+                let help = format!(
+                    "nothing is sent to {name} before you say so; known: {before}; now: {now}; \
+                     if {name} tells you why, in person or by telephone: /trust {name}"
+                );
+                return Self::new(Exit::Failed, trouble, help);
             }
             Trouble::BadSignature { .. } => {
                 "it was dropped; compare fingerprints (/whoami) another way before you go on"
@@ -144,6 +154,11 @@ impl From<&CommandError> for Report {
     fn from(error: &CommandError) -> Self {
         let help = match error {
             CommandError::UnknownMember(_) => "/list shows who is online; an id works too",
+            CommandError::KeyChanged(_) => {
+                "ask them why, in person or by telephone; then /trust WHO accepts the new key"
+            }
+            CommandError::KeyNotChanged(_) => "nothing to do; /verify WHO compares it",
+            CommandError::Blocked(_) => "/unblock WHO first",
             CommandError::Ambiguous(_) => "give the name, or more of the id",
             CommandError::Yourself => "choose somebody else: /list shows who is online",
             CommandError::NoChat(_) => "/chat WHO asks for a private chat",
@@ -173,6 +188,7 @@ impl From<&CommandError> for Report {
             CommandError::RoomFull { .. } => "make another room, or /remove somebody first",
             CommandError::CannotBeAdded(_) => "add them again when they are online",
             CommandError::TooManyRooms => "/leave one of them",
+            CommandError::Refused(Code::NameTaken | Code::NameReserved) => "choose another name",
             CommandError::Refused(_) => "try again later",
             CommandError::TooManyChats => "use another profile: --name; this one keeps its history",
             CommandError::TooManyRequests => "wait for an answer, or /end one of them",

@@ -10,7 +10,14 @@ fn view() -> View {
 }
 
 fn person(name: Name) -> Person {
-    Person { client_id: ClientId([1; 16]), name, fingerprint: None, verified: false }
+    Person {
+        client_id: ClientId([1; 16]),
+        name,
+        fingerprint: None,
+        verified: false,
+        changed: false,
+        blocked: false,
+    }
 }
 
 fn alice() -> Person {

@@ -18,12 +18,18 @@ pub(super) fn with_id(mut object: Value, id: Option<&Id>) -> Value {
 }
 
 fn person(person: &Person) -> Value {
-    json!({
+    let mut object = json!({
         "client_id": person.client_id.to_string(),
         "name": person.name.as_str(),
         "fingerprint": person.fingerprint.map(|fingerprint| fingerprint.to_string()),
         "verified": person.verified,
-    })
+    });
+    for (mark, is_so) in [("key_changed", person.changed), ("blocked", person.blocked)] {
+        if is_so {
+            object = with(object, &[(mark, json!(true))]);
+        }
+    }
+    object
 }
 
 fn conversation(conversation: &Conversation) -> Value {
@@ -88,6 +94,12 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
         EventKind::Came(who) => change("joined", who),
         EventKind::Went(who) => change("left", who),
         EventKind::NoLongerMember(who) => change("no_longer_member", who),
+        EventKind::Verified { who, .. } => change("verified", who),
+        EventKind::NotVerified(who) => change("not_verified", who),
+        EventKind::Trusted(who) => change("trusted", who),
+        EventKind::Blocked(who) => change(if who.blocked { "blocked" } else { "unblocked" }, who),
+        EventKind::Renamed { who, .. } => change("renamed", who),
+        EventKind::LinkUsedTwice(who) => change("link_used_twice", who),
         EventKind::LetIn { by, who } => json!({
             "type": "user_list", "change": "let_in", "member": person(who), "by": person(by),
         }),
@@ -203,6 +215,9 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
         | EventKind::Sent(_)
         | EventKind::History { .. }
         | EventKind::Resolved(_)
+        | EventKind::Compare { .. }
+        | EventKind::Link(_)
+        | EventKind::Contacts(_)
         | EventKind::RoomFound(_)
         | EventKind::Failed(_)
         | EventKind::Trouble(_)

@@ -35,7 +35,14 @@ fn name(text: &str) -> Name {
 
 fn person(called: &str) -> Person {
     let client_id = ClientId([called.as_bytes()[0]; 16]);
-    Person { client_id, name: name(called), fingerprint: None, verified: false }
+    Person {
+        client_id,
+        name: name(called),
+        fingerprint: None,
+        verified: false,
+        changed: false,
+        blocked: false,
+    }
 }
 
 fn direct(called: &str) -> Conversation {
@@ -583,4 +590,50 @@ fn f05_quit_in_any_case_says_goodbye() {
         assert_eq!(scene.shown(), ["Disconnecting...", "Disconnected"]);
         assert_eq!(scene.view.exit(), Exit::Done);
     }
+}
+
+fn known(called: &str) -> Person {
+    Person { verified: true, ..person(called) }
+}
+
+/// F15, F43.
+#[test]
+fn verified_people_are_marked_on_a_terminal_and_changed_ones_everywhere() {
+    for (interactive, line) in [(true, "\u{2713} Bob: hi"), (false, "Bob: hi")] {
+        let mut scene = Scene::joined(interactive);
+        let EventKind::Message(text) = message("Bob", Conversation::Lobby, "hi") else { panic!() };
+        scene.is(EventKind::Message(Message { from: known("Bob"), ..text.clone() }));
+        let from = Person { changed: true, ..person("Bob") };
+        scene.is(EventKind::Message(Message { from, ..text }));
+        let shown = scene.shown();
+        assert!(shown[0].ends_with(line), "{shown:?}");
+        assert!(shown[1].ends_with("Bob [key changed]: hi"), "{shown:?}");
+    }
+}
+
+/// F33.
+#[test]
+fn f33_a_contact_is_selected_by_its_number_in_the_list_and_a_name_counts_more() {
+    let mut scene = Scene::joined(false);
+    scene.is(EventKind::Contacts(vec![person("Bob"), known("Carol")]));
+    let shown = scene.shown();
+    assert!(shown[1].starts_with("  1 Bob (") && shown[2].starts_with("  2 Carol ("), "{shown:?}");
+    scene.view.line("/msg 2 hi");
+    let id = person("Carol").client_id.to_string();
+    assert_eq!(scene.ask().1, Command::Direct { who: Who(id), text: Some("hi".to_owned()) });
+    scene.view.line("/msg 3 hi");
+    let who = Who("3".to_owned());
+    assert_eq!(scene.ask().1, Command::Direct { who, text: Some("hi".to_owned()) });
+    scene.is(EventKind::Contacts(vec![person("Bob"), person("1")]));
+    scene.view.line("/verify 1");
+    assert_eq!(scene.ask().1, Command::Verify(Who("1".to_owned())));
+}
+
+#[test]
+fn a_request_under_a_changed_key_says_what_to_do_first() {
+    let mut scene = Scene::joined(false);
+    let who = Person { changed: true, ..person("Bob") };
+    scene.is(EventKind::ChatRequested { who, with_text: false });
+    let shown = scene.shown();
+    assert!(shown[0].contains("another key") && shown[0].contains("/trust Bob"), "{shown:?}");
 }

@@ -43,7 +43,7 @@ enum Stage {
 
 /// What a command was about, until it is answered.
 #[derive(Debug, Clone)]
-enum Asked {
+pub(super) enum Asked {
     List(Option<Vec<Person>>),
     Go,
     RoomNew,
@@ -52,6 +52,7 @@ enum Asked {
     ListRooms,
     Chat,
     Status(Person),
+    Contact,
     Other,
 }
 
@@ -69,6 +70,8 @@ pub(super) struct View {
     next_tag: u64,
     shown: Vec<Shown>,
     people: BTreeMap<ClientId, Name>,
+    /// As they were listed last: their numbers stand for them.
+    pub(super) contacts: Vec<Person>,
     let_in: BTreeMap<ClientId, Name>,
     /// How rooms are shown.
     pub(super) rooms: BTreeMap<RoomId, String>,
@@ -101,6 +104,7 @@ impl View {
             next_tag: 1,
             shown: Vec::new(),
             people: BTreeMap::new(),
+            contacts: Vec::new(),
             let_in: BTreeMap::new(),
             rooms: BTreeMap::new(),
             in_flight: BTreeMap::new(),
@@ -206,7 +210,11 @@ impl View {
         self.over = true;
     }
 
-    fn ask(&mut self, about: Asked, command: Command) {
+    pub(super) fn is_interactive(&self) -> bool {
+        self.setup.interactive
+    }
+
+    pub(super) fn ask(&mut self, about: Asked, command: Command) {
         let tag = self.next_tag;
         self.next_tag += 1;
         if self.asked.len() >= MAX_REMEMBERED {

@@ -6,7 +6,8 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use undertone_engine::EventKind;
 use undertone_engine::api::{
-    Conversation, Ended, Message, NotSent, Person, Room, RoomChange, RoomId, RoomMember, RoomOver,
+    Conversation, Ended, Message, NotSent, Person, Proof, Room, RoomChange, RoomId, RoomMember,
+    RoomOver,
 };
 use undertone_wire::account::{AccountKey, Ed25519Key};
 use undertone_wire::frame::Code;
@@ -159,6 +160,8 @@ fn person() -> Person {
         name: Name::parse("Bob").unwrap(),
         fingerprint: Some(key().fingerprint()),
         verified: false,
+        changed: false,
+        blocked: false,
     }
 }
 
@@ -191,6 +194,13 @@ fn events() -> Vec<EventKind> {
         EventKind::Went(who.clone()),
         EventKind::NoLongerMember(who.clone()),
         EventKind::LetIn { by: who.clone(), who: who.clone() },
+        EventKind::Verified { who: who.clone(), by: Proof::Invited },
+        EventKind::NotVerified(who.clone()),
+        EventKind::Trusted(who.clone()),
+        EventKind::Blocked(who.clone()),
+        EventKind::Blocked(Person { changed: true, blocked: true, ..who.clone() }),
+        EventKind::Renamed { who: who.clone(), before: Name::parse("Rob").unwrap() },
+        EventKind::LinkUsedTwice(who.clone()),
         EventKind::Members(vec![who.clone()]),
         EventKind::Key { who: who.clone(), key: key() },
         EventKind::Message(text),

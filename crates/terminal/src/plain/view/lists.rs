@@ -52,6 +52,9 @@ impl View {
 
     pub(super) fn resolved(&mut self, person: Person, about: Option<&Asked>) {
         self.remember(&person);
+        if matches!(about, Some(Asked::Contact)) {
+            self.contact_added(&person);
+        }
         if !matches!(about, Some(Asked::Go | Asked::Chat)) {
             return;
         }

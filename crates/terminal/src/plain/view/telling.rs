@@ -122,6 +122,13 @@ impl View {
             }
             EventKind::Went(who) => self.say(format!("{} left the chat", who.name)),
             EventKind::Message(message) => self.message(&message, wall_ms),
+            EventKind::ChatRequested { who, .. } if who.changed => {
+                self.remember(&who);
+                let name = &who.name;
+                self.say(format!(
+                    "  {name}, with another key than the {name} you know, asks for a private chat: /trust {name} first, or /decline {name}"
+                ));
+            }
             EventKind::ChatRequested { who, .. } => {
                 self.remember(&who);
                 let name = &who.name;
@@ -233,6 +240,17 @@ impl View {
             EventKind::Resolved(person) => self.resolved(person, about.as_ref()),
             EventKind::Members(members) => self.members(event.tag, members),
             EventKind::Chats(chats) => self.chats(about, &chats),
+            EventKind::Compare { who, mine, number, session } => {
+                self.compare(&who, mine, &number, session.as_ref());
+            }
+            EventKind::Verified { who, by } => self.was_verified(&who, by),
+            EventKind::NotVerified(who) => self.was_not_verified(&who),
+            EventKind::Trusted(who) => self.was_trusted(&who),
+            EventKind::Blocked(who) => self.was_blocked(&who),
+            EventKind::Link(link) => self.link(&link),
+            EventKind::LinkUsedTwice(who) => self.link_used_twice(&who),
+            EventKind::Renamed { who, before } => self.was_renamed(&who, &before),
+            EventKind::Contacts(contacts) => self.contact_list(contacts),
             EventKind::Trouble(trouble) => self.problem(Report::trouble(&trouble)),
             EventKind::Failed(error) => self.problem((&error).into()),
             EventKind::Bye(code) => self.bye(code),
@@ -314,7 +332,7 @@ impl View {
         } else {
             "(a newer kind of message)".to_owned()
         };
-        let line = format!("{time}{place}{}: {text}", message.from.name);
+        let line = format!("{time}{place}{}: {text}", self.author(&message.from));
         self.say(line);
     }
 

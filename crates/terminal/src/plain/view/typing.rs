@@ -111,26 +111,41 @@ impl View {
             Typed::Text(text) => self.text(text),
             Typed::List => self.ask(Asked::List(None), Command::List),
             Typed::Msg { who, text } => {
-                self.ask(Asked::Other, Command::Direct { who: Who(who), text: Some(text) });
+                self.ask(Asked::Other, Command::Direct { who: self.who(who), text: Some(text) });
             }
-            Typed::Chat(who) => self.ask(Asked::Chat, Command::Resolve(Who(who))),
-            Typed::Accept(who) => self.ask(Asked::Other, Command::Accept(who.map(Who))),
-            Typed::Decline(who) => self.ask(Asked::Other, Command::Decline(who.map(Who))),
+            Typed::Chat(who) => self.ask(Asked::Chat, Command::Resolve(self.who(who))),
+            Typed::Accept(who) => {
+                self.ask(Asked::Other, Command::Accept(who.map(|who| self.who(who))))
+            }
+            Typed::Decline(who) => {
+                self.ask(Asked::Other, Command::Decline(who.map(|who| self.who(who))))
+            }
             Typed::End(who) => self.end_chat(who),
             Typed::History(count) => self.ask_history(count),
             Typed::Sent => self.ask(Asked::Other, Command::Sent),
             Typed::Go(Place::Lobby) => self.go_to_lobby(),
-            Typed::Go(Place::Named(who)) => self.ask(Asked::Go, Command::Find(Who(who))),
+            Typed::Go(Place::Named(who)) => self.ask(Asked::Go, Command::Find(self.who(who))),
             Typed::RoomNew(name) => match RoomName::parse(&name) {
                 Ok(name) => self.ask(Asked::RoomNew, Command::RoomNew(name)),
                 Err(error) => self.problem(Report::room_name(&name, &error)),
             },
             Typed::Rooms => self.ask(Asked::Rooms, Command::Rooms),
-            Typed::Add(who) => self.in_room(RoomOrder::Add(Who(who))),
-            Typed::Remove(who) => self.in_room(RoomOrder::Remove(Who(who))),
-            Typed::Promote(who) => self.in_room(RoomOrder::Promote(Who(who))),
+            Typed::Add(who) => self.in_room(RoomOrder::Add(self.who(who))),
+            Typed::Remove(who) => self.in_room(RoomOrder::Remove(self.who(who))),
+            Typed::Promote(who) => self.in_room(RoomOrder::Promote(self.who(who))),
             Typed::Leave => self.in_room(RoomOrder::Leave),
             Typed::Members => self.in_room(RoomOrder::Members),
+            Typed::Verify(who) => self.ask(Asked::Other, Command::Verify(self.who(who))),
+            Typed::Compared { who, same } => {
+                self.ask(Asked::Other, Command::Compared { who: self.who(who), same });
+            }
+            Typed::Trust(who) => self.ask(Asked::Other, Command::Trust(self.who(who))),
+            Typed::Block(who) => self.ask(Asked::Other, Command::Block(self.who(who))),
+            Typed::Unblock(who) => self.ask(Asked::Other, Command::Unblock(self.who(who))),
+            Typed::Invite => self.ask(Asked::Other, Command::Invite),
+            Typed::Name(name) => self.rename(&name),
+            Typed::Contacts => self.ask(Asked::Other, Command::Contacts),
+            Typed::Contact(who) => self.ask(Asked::Contact, Command::Resolve(self.who(who))),
         }
     }
 
@@ -161,7 +176,7 @@ impl View {
     fn end_chat(&mut self, who: Option<String>) {
         let in_front = || self.front.person().map(|person| person.client_id.to_string());
         match who.or_else(in_front) {
-            Some(who) => self.ask(Asked::Other, Command::End(Who(who))),
+            Some(who) => self.ask(Asked::Other, Command::End(self.who(who))),
             None => self.problem(Report::command("no chat is in front", "usage: /end WHO")),
         }
     }
