@@ -74,7 +74,7 @@ impl<'a> Member<'a> {
         let relay = LinkKey([9; 32]);
         self.input(Input::Connected { handshake_hash: [1; 32], relay });
         if let Some(seq) = self.asked.pop_front() {
-            self.input(Input::Frame(Reply::Registered { seq, store, online: 2 }));
+            self.input(Input::Frame(Reply::Registered { seq, store, online: 2, key: None }));
         }
     }
 

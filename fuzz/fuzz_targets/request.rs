@@ -16,7 +16,7 @@ fn run(bytes: &[u8]) {
         Request::InboxAppend { body, .. } => assert!(body.len() <= MAX_INBOX_ENTRY),
         Request::PublishKeyPackages { packages, .. } => assert!(packages.len() <= MAX_PUBLISHED),
         Request::Register { card, .. } => assert!(card.name.as_str().len() <= name::MAX_BYTES),
-        Request::Operator { command: OperatorCommand::InviteNew { label }, .. } => {
+        Request::Operator { command: OperatorCommand::InviteNew { label, .. }, .. } => {
             assert!(label.as_str().len() <= MAX_LABEL);
         }
         _ => {}

@@ -69,7 +69,7 @@ fn live(mut engine: Engine, store: Incarnation) {
         }));
     }
     if let Some(seq) = seq {
-        let reply = Reply::Registered { seq, store, online: 2 };
+        let reply = Reply::Registered { seq, store, online: 2, key: None };
         engine.handle(Input::Frame(reply), now, StepKey::new([9; 32]));
         engine.handle(Input::Tick, now, StepKey::new([10; 32]));
     }

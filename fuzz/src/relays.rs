@@ -559,6 +559,8 @@ fn seq_of(reply: &Reply) -> Option<u32> {
         Reply::Done { seq }
         | Reply::Refused { seq, .. }
         | Reply::Registered { seq, .. }
+        | Reply::Members { seq, .. }
+        | Reply::Figures { seq, .. }
         | Reply::Found { seq, .. }
         | Reply::TakenKeyPackage { seq, .. }
         | Reply::Published { seq, .. }
@@ -575,7 +577,8 @@ fn refused(action: &InviteAction) -> InviteAnswer {
     let (conn, seq) = match action {
         InviteAction::Make { conn, seq, .. }
         | InviteAction::List { conn, seq }
-        | InviteAction::Revoke { conn, seq, .. } => (*conn, *seq),
+        | InviteAction::Revoke { conn, seq, .. }
+        | InviteAction::Count { conn, seq } => (*conn, *seq),
     };
     InviteAnswer::Failed { conn, seq, code: Code::Absent }
 }

@@ -24,7 +24,7 @@ use crate::endpoint::Endpoint;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use undertone_wire::frame::{Reply, Request};
+use undertone_wire::frame::{DeviceKey, Reply, Request};
 use undertone_wire::ids::LinkKey;
 use undertone_wire::invite::RelayInvite;
 use undertone_wire::link::LinkSecret;
@@ -104,10 +104,17 @@ pub struct Connection {
 
 impl Connection {
     /// Begins to connect.
-    pub fn open(dial: &mut Dial, own: LinkSecret, clock: Clock) -> Result<Self, ConnectError> {
+    ///
+    /// It comes with `key`, and where there is none with the invite's.
+    pub fn open(
+        dial: &mut Dial,
+        own: LinkSecret,
+        key: Option<DeviceKey>,
+        clock: Clock,
+    ) -> Result<Self, ConnectError> {
         let (outgoing, requests) = bounded(MAX_OUTGOING);
         let (reports, incoming) = bounded(MAX_INCOMING);
-        let client = Ends { requests, reports, own, clock };
+        let client = Ends { requests, reports, own, key, clock };
         let waker = match dial {
             Dial::Socket(endpoint) => Some(socket::spawn(endpoint.clone(), client)?),
             Dial::Memory(dial) => {
@@ -165,6 +172,7 @@ struct Ends {
     requests: Receiver<Vec<Request>>,
     reports: Sender<Incoming>,
     own: LinkSecret,
+    key: Option<DeviceKey>,
     clock: Clock,
 }
 

@@ -35,7 +35,8 @@ impl OperatorLink {
         secret: LinkSecret,
         command: OperatorCommand,
     ) -> Result<Self, OperatorError> {
-        let connection = Connection::open(&mut Dial::Socket(endpoint), secret, Clock::start())?;
+        let dial = &mut Dial::Socket(endpoint);
+        let connection = Connection::open(dial, secret, None, Clock::start())?;
         let link = Self { connection, replies: VecDeque::new() };
         link.until_up()?;
         if !link.connection.send(vec![Request::Operator { seq: SEQ, command }]) {

@@ -9,7 +9,7 @@ use crate::seal::SealKey;
 use minicbor::{Decode, Encode};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use undertone_wire::account::{AccountKey, RegistrationContext};
-use undertone_wire::frame::{Code, Request};
+use undertone_wire::frame::{Code, DeviceKey, Request};
 use undertone_wire::ids::{ClientId, EntryId, Incarnation, LogId, RoomId};
 use undertone_wire::name::Name;
 use undertone_wire::time::Now;
@@ -204,6 +204,8 @@ pub(crate) struct Core {
     pub(crate) provider: Provider,
     pub(crate) seal: SealKey,
     pub(crate) people: People,
+    /// What the next connection comes with instead of the invite's pre-shared key.
+    pub(crate) key: Option<DeviceKey>,
     /// Of the link that stands.
     pub(crate) link: Option<RegistrationContext>,
     /// The relay took the registration on this link.
@@ -273,6 +275,7 @@ impl Core {
             provider,
             seal,
             people,
+            key: None,
             link,
             registered,
             marks: HashMap::new(),

@@ -27,6 +27,7 @@ use crate::seal::SealKey;
 use crate::silence;
 use std::collections::BTreeMap;
 use undertone_wire::account::{AccountKind, Fingerprint, RegistrationContext};
+use undertone_wire::frame::DeviceKey;
 use undertone_wire::ids::{ClientId, LogId, RoomId};
 use undertone_wire::invite::Invite;
 use undertone_wire::link::LinkSecret;
@@ -151,6 +152,7 @@ impl Engine {
         let mut core = Core::new(identity, profile, provider, seal, people);
         core.load_marks(&named);
         core.links = trust::load_links(&named).ok_or(EngineError::Profile("links"))?;
+        core.key = row(&named, registration::KEY_ROW);
         let mut step = Step::default();
         // Loading draws nothing at random; the key is never used.
         let key = StepKey::new([0; 32]);
@@ -249,6 +251,13 @@ impl Engine {
     #[must_use]
     pub fn link_secret(&self) -> &LinkSecret {
         &self.core.identity.link
+    }
+
+    /// The pre-shared key that the relay gave this account for its next connection; none before the
+    /// first registration, and where the relay said that it is used up: then the invite's counts.
+    #[must_use]
+    pub fn device_key(&self) -> Option<&DeviceKey> {
+        self.core.key.as_ref()
     }
 
     /// The link the profile was made with.

@@ -2,6 +2,7 @@
 
 use crate::bucket::Bucket;
 use crate::context::Member;
+use crate::directory::Source;
 use crate::input::Standing;
 use undertone_wire::account::{Card, RegistrationContext, Signature};
 use undertone_wire::frame::{Code, Request};
@@ -12,6 +13,8 @@ pub(crate) struct Connection {
     pub(crate) peer: LinkKey,
     pub(crate) handshake_hash: [u8; 32],
     pub(crate) standing: Standing,
+    /// From where, for what is counted by address.
+    pub(crate) source: Source,
     pub(crate) registration: Registration,
     /// Frames that came too early, and registrations that were refused.
     pub(crate) strays: u32,

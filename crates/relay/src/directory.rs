@@ -1,9 +1,12 @@
 //! Who is who: registrations, lookups, key packages. All of it lives in the store; what is held
 //! here is only what a reply is waited for.
 
+mod guesses;
+mod members;
 mod packages;
 mod records;
 mod register;
+mod uses;
 
 use crate::bucket::Bucket;
 use crate::context::{Context, Member, Part};
@@ -12,14 +15,20 @@ use crate::limits::{
     LOOKUP_BURST, LOOKUPS_PER_SECOND, MAX_DIRECTORY_JOBS, TAKE_BURST, TAKES_PER_SECOND,
 };
 use crate::store::{Operation, Outcome, RequestId, StoreKey, StoreReply};
+use guesses::Guesses;
+pub(crate) use guesses::{Source, source};
+pub(crate) use members::Fate;
+use members::{Order, OrderStage, Roll, RollStage};
 use packages::{Publish, Take};
-pub(crate) use records::member_key;
 use records::{Claim, MemberRecord, Unreadable, name_key};
+pub(crate) use records::{closed_to_letters, member_key};
+pub(crate) use register::Entrance;
 use register::{Applicant, Release, Stage};
 use std::collections::BTreeMap;
 use undertone_wire::account::Card;
-use undertone_wire::frame::{Code, KeyPackage, Reply, Seen, Who};
-use undertone_wire::ids::{ClientId, Hash};
+use undertone_wire::frame::{Code, KeyPackage, MemberLine, Reply, Seen, Who};
+use undertone_wire::ids::{ClientId, EntryId, Hash};
+use uses::{Counting, Lines, Queue};
 
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
@@ -28,6 +37,10 @@ pub(crate) struct Directory {
     busy: BTreeMap<ConnId, u32>,
     /// What members may still ask for; one whose buckets are full again is forgotten.
     askers: BTreeMap<ClientId, Asker>,
+    /// Who joins with which invite, in the order of coming.
+    joining: BTreeMap<EntryId, Queue>,
+    /// How often who is no member may still try names and ids.
+    pub(crate) guesses: Guesses,
 }
 
 /// What goes on when a reply comes.
@@ -38,6 +51,10 @@ enum Job {
     Lookup(Lookup),
     Publish(Publish),
     Take(Take),
+    Uses(EntryId, Counting),
+    Lines(Lines),
+    Order(Order, OrderStage),
+    Roll(Roll, RollStage),
 }
 
 #[derive(Debug)]
@@ -56,18 +73,31 @@ struct Asker {
     takes: Bucket,
 }
 
-/// How a registration ended.
+/// What concerns more than the directory.
 #[derive(Debug)]
-pub(crate) enum Registration {
-    Accepted { conn: ConnId, seq: u32, card: Box<Card> },
+pub(crate) enum Settled {
+    /// A registration was taken; with the number of the account's next key.
+    Accepted { conn: ConnId, seq: u32, card: Box<Card>, next: Option<u64> },
+    /// One was not.
     Refused { conn: ConnId, seq: u32, code: Code, detail: u64 },
+    /// The operator's order about the account with these ids is carried out.
+    Decided { conn: ConnId, seq: u32, ids: Vec<ClientId>, fate: Fate },
+    /// The operator's list; who is online is not in it yet.
+    Listed { conn: ConnId, seq: u32, lines: Vec<MemberLine>, next: Option<Hash> },
 }
 
 impl Directory {
     /// Claims the id and the name of a card. Its signature and proof have been checked already.
-    pub(crate) fn register(&mut self, conn: ConnId, seq: u32, card: Card, ctx: &mut Context<'_>) {
-        let applicant = Box::new(Applicant::new(conn, seq, card));
-        self.read_header(applicant.member_key(), Job::Register(applicant, Stage::ReadMember), ctx);
+    pub(crate) fn register(
+        &mut self,
+        conn: ConnId,
+        seq: u32,
+        card: Card,
+        entrance: Entrance,
+        ctx: &mut Context<'_>,
+    ) {
+        // What it begins with is a question to the store.
+        let _asked = self.apply(Box::new(Applicant::new(conn, seq, card, entrance)), ctx);
     }
 
     pub(crate) fn lookup(
@@ -124,30 +154,34 @@ impl Directory {
         self.ask(take.key(), Operation::ReadHeader, Job::Take(take), ctx);
     }
 
-    /// Takes a reply; some end a registration.
-    pub(crate) fn stored(
-        &mut self,
-        reply: StoreReply,
-        ctx: &mut Context<'_>,
-    ) -> Option<Registration> {
-        match self.jobs.remove(&reply.id)? {
-            Job::Register(applicant, stage) => self.go_on(applicant, stage, reply.outcome, ctx),
-            Job::Release(release) => {
-                self.go_on_releasing(release, reply.outcome, ctx);
+    /// Takes a reply; some end something that concerns more than the directory.
+    pub(crate) fn stored(&mut self, reply: StoreReply, ctx: &mut Context<'_>) -> Vec<Settled> {
+        let StoreReply { id, outcome, .. } = reply;
+        let settled = match self.jobs.remove(&id) {
+            Some(Job::Register(applicant, stage)) => self.go_on(applicant, stage, outcome, ctx),
+            Some(Job::Uses(invite, counting)) => {
+                return self.go_on_counting(invite, counting, outcome, ctx);
+            }
+            Some(Job::Order(order, stage)) => self.go_on_ordering(order, stage, outcome, ctx),
+            Some(Job::Roll(roll, stage)) => self.go_on_rolling(roll, stage, outcome, ctx),
+            Some(job) => {
+                self.go_on_with(job, outcome, ctx);
                 None
             }
-            Job::Lookup(lookup) => {
-                self.go_on_looking(lookup, reply.outcome, ctx);
-                None
-            }
-            Job::Publish(publish) => {
-                self.go_on_publishing(publish, reply.outcome, ctx);
-                None
-            }
-            Job::Take(take) => {
-                self.go_on_taking(take, reply.outcome, ctx);
-                None
-            }
+            None => None,
+        };
+        settled.into_iter().collect()
+    }
+
+    /// What is answered here.
+    fn go_on_with(&mut self, job: Job, outcome: Outcome, ctx: &mut Context<'_>) {
+        match job {
+            Job::Release(release) => self.go_on_releasing(release, outcome, ctx),
+            Job::Lookup(lookup) => self.go_on_looking(lookup, outcome, ctx),
+            Job::Publish(publish) => self.go_on_publishing(publish, outcome, ctx),
+            Job::Take(take) => self.go_on_taking(take, outcome, ctx),
+            Job::Lines(list) => self.go_on_listing(list, &outcome, ctx),
+            Job::Register(..) | Job::Uses(..) | Job::Order(..) | Job::Roll(..) => {}
         }
     }
 
@@ -158,6 +192,7 @@ impl Directory {
 
     /// Forgets who has asked for nothing lately.
     pub(crate) fn tick(&mut self, now_ms: u64) {
+        self.guesses.tick(now_ms);
         self.askers.retain(|_, asker| {
             !asker.lookups.is_full(LOOKUPS_PER_SECOND, LOOKUP_BURST, now_ms)
                 || !asker.takes.is_full(TAKES_PER_SECOND, TAKE_BURST, now_ms)
@@ -166,7 +201,7 @@ impl Directory {
 
     /// Whether a tick has something to forget.
     pub(crate) fn wants_ticks(&self) -> bool {
-        !self.askers.is_empty()
+        !self.askers.is_empty() || !self.guesses.is_empty()
     }
 
     fn asker(&mut self, member: Member, ctx: &Context<'_>) -> &mut Asker {

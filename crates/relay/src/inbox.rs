@@ -119,6 +119,13 @@ impl Inboxes {
         self.enqueue(owner.id, Post { conn, seq, wish: Wish::Subscribe { after } }, ctx);
     }
 
+    /// Nobody may write to this one any more, for this reason; or everybody may again.
+    pub(crate) fn close(&mut self, owner: ClientId, closed: Option<Code>) {
+        if let Some(inbox) = self.inboxes.get_mut(&owner) {
+            inbox.closed = closed;
+        }
+    }
+
     /// A member may use inboxes from now on.
     pub(crate) fn arrived(&mut self, ctx: &mut Context<'_>) {
         if !std::mem::replace(&mut self.asked_stored, true) {
@@ -241,14 +248,6 @@ impl Inboxes {
         if self.inboxes.get(&owner).is_some_and(Inbox::is_idle) {
             self.inboxes.remove(&owner);
         }
-    }
-}
-
-/// Whether a registry record is there.
-fn is_there(outcome: &Outcome) -> Option<bool> {
-    match outcome {
-        Outcome::Header { version, .. } => Some(*version > 0),
-        _ => None,
     }
 }
 

@@ -5,6 +5,7 @@ use undertone_wire::codec::{List, Text};
 use undertone_wire::frame::{Code, InviteLine, Request};
 use undertone_wire::ids::{EntryId, LinkKey, Token};
 use undertone_wire::limits::{MAX_INVITES, MAX_LABEL};
+use undertone_wire::link::PskId;
 
 /// Numbers a connection; the shell never uses a number twice while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,8 +14,21 @@ pub struct ConnId(pub u64);
 /// What a connection's link key and address say about who is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Anybody with an invite.
+    /// A member whose link the shell made in a way of its own, without an invite: nothing is
+    /// counted, and it gets no key.
     Member,
+    /// Who came with an invite's key.
+    Invited {
+        /// Which.
+        invite: EntryId,
+        /// Accounts that it lets in at most; none: no bound.
+        uses: Option<u32>,
+    },
+    /// Who came with the key that it got when it last registered.
+    Device {
+        /// The key's.
+        id: PskId,
+    },
     /// The operator's own member: the only one that may be called `Server`.
     Console,
     /// The operator's key: may use operator frames, without registering.
@@ -93,7 +107,7 @@ pub enum InviteAnswer {
         conn: ConnId,
         /// As in the action.
         seq: u32,
-        /// All of them.
+        /// All of them; who has joined is counted by the relay.
         invites: List<InviteLine, MAX_INVITES>,
     },
     /// The invite is revoked.
@@ -102,6 +116,17 @@ pub enum InviteAnswer {
         conn: ConnId,
         /// As in the action.
         seq: u32,
+        /// As in the action.
+        id: EntryId,
+    },
+    /// What the shell has counted.
+    Counted {
+        /// As in the action.
+        conn: ConnId,
+        /// As in the action.
+        seq: u32,
+        /// Numbers with their names.
+        figures: Vec<(&'static str, u64)>,
     },
     /// Nothing changed.
     Failed {

@@ -7,6 +7,7 @@
 mod bucket;
 mod connection;
 mod context;
+mod device_keys;
 mod directory;
 mod inbox;
 mod input;
@@ -24,6 +25,7 @@ mod step;
 pub mod contract;
 pub mod store;
 
+pub use device_keys::DeviceRoot;
 pub use input::{ConnId, Input, InviteAnswer, Standing};
 pub use limits::Limits;
 pub use memory::MemoryStore;

@@ -72,6 +72,27 @@ pub const MAX_DIRECTORY_JOBS: u32 = 64;
 /// Tries of a write that others got ahead of: each failed one means that another one succeeded.
 pub const MAX_TRIES: u8 = 16;
 
+/// Ids of one account: it may take another one now and then, and what it leaves stays its own.
+pub const MAX_IDS: usize = 8;
+
+/// Records of the registry that one answer to the operator looks at: a third of them are accounts,
+/// and each takes the store some ten microseconds.
+pub const LISTED_RECORDS: usize = 1_024;
+
+/// Invites revoked since the start that are remembered, for links that are just being made.
+pub const MAX_REVOKED: usize = 1_024;
+
+/// Applications for names and ids that were refused, at once from one address: a family that cannot
+/// agree on its names.
+pub const GUESS_BURST: u64 = 32;
+
+/// The same a second, lastingly: less than the look-ups of a member, so that nobody gains anything
+/// by staying outside.
+pub const GUESSES_PER_SECOND: u64 = 1;
+
+/// Addresses whose guesses are counted; beyond it all others share one count.
+pub const MAX_GUESSERS: usize = 4_096;
+
 /// Key packages kept of one member: four suites, a full frame of each.
 pub const MAX_KEY_PACKAGES: usize = 128;
 

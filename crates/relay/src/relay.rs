@@ -5,10 +5,11 @@ mod requests;
 use crate::bucket::Bucket;
 use crate::connection::{Connection, Registration, writer};
 use crate::context::{Context, Member, Part, part_of};
-use crate::directory::{self, Directory};
+use crate::device_keys::DeviceRoot;
+use crate::directory::{Directory, Fate, Settled, source};
 use crate::inbox::Inboxes;
-use crate::input::{ConnId, Input, InviteAnswer};
-use crate::limits::Limits;
+use crate::input::{ConnId, Input, InviteAnswer, Standing};
+use crate::limits::{Limits, MAX_REVOKED};
 use crate::log::LogShard;
 use crate::presence::Presence;
 use crate::seeded::{Map, Seeded};
@@ -18,9 +19,10 @@ use crate::store::StoreReply;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use undertone_wire::account::Card;
-use undertone_wire::codec;
-use undertone_wire::frame::{Code, Reply, Seen};
-use undertone_wire::ids::{Incarnation, LinkKey};
+use undertone_wire::codec::{self, List, Text};
+use undertone_wire::frame::{Code, Figure, Reply, Seen};
+use undertone_wire::ids::{ClientId, EntryId, Incarnation, LinkKey};
+use undertone_wire::limits::MAX_FIGURES;
 use undertone_wire::time::Now;
 
 /// How often members that asked for much are looked through, in milliseconds of running time.
@@ -60,6 +62,10 @@ pub struct Relay {
     scratch: Vec<u8>,
     /// Counted since the start.
     counted: Stats,
+    /// What the keys of accounts follow from; none: nobody gets one.
+    root: Option<DeviceRoot>,
+    /// Invites revoked since the start, for links that were just being made.
+    revoked: BTreeSet<EntryId>,
 }
 
 /// The brain's parts, and the step they write into.
@@ -72,6 +78,9 @@ struct Parts<'a, 'b> {
     inboxes: &'a mut Inboxes,
     presence: &'a mut Presence,
     observers: &'a mut BTreeSet<ConnId>,
+    counted: &'a Stats,
+    root: Option<&'a DeviceRoot>,
+    revoked: &'a mut BTreeSet<EntryId>,
     ctx: Context<'b>,
 }
 
@@ -92,6 +101,8 @@ impl Relay {
             requests: 0,
             scratch: Vec::new(),
             counted: Stats::default(),
+            root: None,
+            revoked: BTreeSet::new(),
             config,
         }
     }
@@ -102,6 +113,13 @@ impl Relay {
     pub fn patrolling(mut self) -> Self {
         self.logs.patrol();
         self.inboxes.patrol();
+        self
+    }
+
+    /// Gives accounts keys of their own from now on, which follow from this root.
+    #[must_use]
+    pub fn giving_keys(mut self, root: DeviceRoot) -> Self {
+        self.root = Some(root);
         self
     }
 
@@ -123,13 +141,8 @@ impl Relay {
     /// How it does.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats {
-            connections: self.connections.len() as u64,
-            online: u64::from(self.presence.count()),
-            stored: self.logs.share_of_all(),
-            inbox_bytes: self.inboxes.stored_bytes(),
-            ..self.counted.clone()
-        }
+        let connections = self.connections.len();
+        self.counted.now(connections, &self.presence, &self.logs, &self.inboxes)
     }
 
     fn wake_at(&self) -> Option<u64> {
@@ -160,6 +173,9 @@ impl Relay {
             inboxes: &mut self.inboxes,
             presence: &mut self.presence,
             observers: &mut self.observers,
+            counted: &self.counted,
+            root: self.root.as_ref(),
+            revoked: &mut self.revoked,
             ctx: Context {
                 step,
                 now,
@@ -180,12 +196,17 @@ impl Parts<'_, '_> {
                     peer,
                     handshake_hash,
                     standing,
+                    source: source(address.as_str()),
                     registration: Registration::None,
                     strays: 0,
                     requests: Bucket::full(burst, self.ctx.now.mono_ms),
                 };
                 self.connections.insert(conn, connection);
                 self.ctx.seen(Seen::Connected { connection: conn.0, address, link: peer });
+                if matches!(standing, Standing::Invited { invite, .. } if self.revoked.contains(&invite))
+                {
+                    self.fault(conn, Code::InviteRevoked);
+                }
             }
             Input::Frame { conn, request } => self.request(conn, request),
             Input::Fault { conn, code } => self.fault(conn, code),
@@ -204,21 +225,65 @@ impl Parts<'_, '_> {
         match part_of(reply.id) {
             Some(Part::Logs) => self.logs.stored(reply, &mut self.ctx),
             Some(Part::Inboxes) => self.inboxes.stored(reply, &mut self.ctx),
-            Some(Part::Directory) => match self.directory.stored(reply, &mut self.ctx) {
-                Some(directory::Registration::Accepted { conn, seq, card }) => {
-                    self.registered(conn, seq, &card);
+            Some(Part::Directory) => {
+                for settled in self.directory.stored(reply, &mut self.ctx) {
+                    self.settled(settled);
                 }
-                Some(directory::Registration::Refused { conn, seq, code, detail }) => {
-                    self.not_registered(conn, seq, (code, detail));
-                }
-                None => {}
-            },
+            }
             None => {}
         }
     }
 
+    fn settled(&mut self, settled: Settled) {
+        match settled {
+            Settled::Accepted { conn, seq, card, next } => self.registered(conn, seq, &card, next),
+            Settled::Refused { conn, seq, code, detail } => {
+                self.count_guess(conn, code);
+                self.not_registered(conn, seq, (code, detail));
+            }
+            Settled::Decided { conn, seq, ids, fate } => {
+                for id in ids {
+                    self.decided(id, fate);
+                }
+                self.ctx.done(conn, seq);
+            }
+            Settled::Listed { conn, seq, mut lines, next } => {
+                for line in &mut lines {
+                    let connection = line.client_id.and_then(|id| self.presence.connection(id));
+                    line.online = connection.is_some();
+                }
+                // The list is no longer than its bound when it is given.
+                let members = List::new(lines).unwrap_or_default();
+                self.ctx.send(conn, &Reply::Members { seq, members, next });
+            }
+        }
+    }
+
+    /// What the registry knows already of one id of an account, the rest of the relay gets to know.
+    fn decided(&mut self, id: ClientId, fate: Fate) {
+        let (closed, end) = match fate {
+            Fate::Block => (Some(Code::Blocked), Some(Code::Blocked)),
+            Fate::Unblock => (None, None),
+            Fate::Forget => (Some(Code::UnknownMember), Some(Code::Forgotten)),
+        };
+        self.inboxes.close(id, closed);
+        if let (Some(conn), Some(code)) = (self.presence.connection(id), end) {
+            self.ctx.seen(Seen::Refused { connection: conn.0, code });
+            self.end(conn, code);
+        }
+    }
+
+    /// Who is no member has heard whether something is taken.
+    fn count_guess(&mut self, conn: ConnId, code: Code) {
+        let Some(connection) = self.connections.get(&conn) else { return };
+        let invited = matches!(connection.standing, Standing::Invited { .. });
+        if invited && matches!(code, Code::NameTaken | Code::IdOwned) {
+            self.directory.guesses.count(connection.source, self.ctx.now.mono_ms);
+        }
+    }
+
     /// A member is who it says; the registry has its card.
-    fn registered(&mut self, conn: ConnId, seq: u32, card: &Card) {
+    fn registered(&mut self, conn: ConnId, seq: u32, card: &Card, next: Option<u64>) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         let member = Member { id: card.client_id, writer: writer(card.client_id, card.link) };
         connection.registration = Registration::Done(member);
@@ -230,7 +295,11 @@ impl Parts<'_, '_> {
         self.logs.arrived(conn, member.id, &mut self.ctx);
         self.inboxes.arrived(&mut self.ctx);
         let online = self.presence.count();
-        self.ctx.send(conn, &Reply::Registered { seq, store: self.store, online });
+        // Its inbox may have been closed to an owner of before.
+        self.inboxes.close(member.id, None);
+        let account = card.account.hash();
+        let key = next.zip(self.root).map(|(number, root)| root.give(&account, number));
+        self.ctx.send(conn, &Reply::Registered { seq, store: self.store, online, key });
         let (client_id, name) = (member.id, card.name.clone());
         self.ctx.seen(Seen::Registered { connection: conn.0, client_id, name });
     }
@@ -285,10 +354,44 @@ impl Parts<'_, '_> {
                 self.ctx.send(conn, &Reply::Invited { seq, id, psk });
             }
             InviteAnswer::Listed { conn, seq, invites } => {
-                self.ctx.send(conn, &Reply::Invites { seq, invites });
+                self.directory.list_invites(conn, seq, invites.into_vec(), &mut self.ctx);
             }
-            InviteAnswer::Revoked { conn, seq } => self.ctx.done(conn, seq),
+            InviteAnswer::Revoked { conn, seq, id } => {
+                self.revoked(id);
+                self.ctx.done(conn, seq);
+            }
+            InviteAnswer::Counted { conn, seq, figures } => self.figures(conn, seq, &figures),
             InviteAnswer::Failed { conn, seq, code } => self.ctx.refuse(conn, seq, code, 0),
         }
+    }
+
+    /// Who has joined stays; who is about to does not join.
+    fn revoked(&mut self, id: EntryId) {
+        if self.revoked.len() >= MAX_REVOKED {
+            self.revoked.pop_first();
+        }
+        self.revoked.insert(id);
+        let about_to = |connection: &Connection| {
+            connection.member().is_none()
+                && matches!(connection.standing, Standing::Invited { invite, .. } if invite == id)
+        };
+        let connections = self.connections.iter();
+        let about_to: Vec<ConnId> =
+            connections.filter(|(_, one)| about_to(one)).map(|(conn, _)| *conn).collect();
+        for conn in about_to {
+            self.fault(conn, Code::InviteRevoked);
+        }
+    }
+
+    fn figures(&mut self, conn: ConnId, seq: u32, of_shell: &[(&'static str, u64)]) {
+        let connections = self.connections.len();
+        let stats = self.counted.now(connections, self.presence, self.logs, self.inboxes);
+        let figure =
+            |(name, value): (String, u64)| Some(Figure { name: Text::new(name).ok()?, value });
+        let of_shell = of_shell.iter().map(|(name, value)| ((*name).to_owned(), *value));
+        let all = of_shell.chain(stats.named()).filter_map(figure).take(MAX_FIGURES).collect();
+        // It is cut to its bound just above.
+        let figures = List::new(all).unwrap_or_default();
+        self.ctx.send(conn, &Reply::Figures { seq, figures });
     }
 }

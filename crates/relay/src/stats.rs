@@ -1,5 +1,8 @@
 //! What a relay has counted: numbers, and nothing of who or what.
 
+use crate::inbox::Inboxes;
+use crate::log::LogShard;
+use crate::presence::Presence;
 use crate::store::Share;
 use std::collections::BTreeMap;
 use undertone_wire::frame::{Code, Seen};
@@ -48,5 +51,42 @@ impl Stats {
             | Seen::Trimmed { .. }
             | Seen::Published { .. } => {}
         }
+    }
+
+    /// With what is so now.
+    pub(crate) fn now(
+        &self,
+        connections: usize,
+        presence: &Presence,
+        logs: &LogShard,
+        inboxes: &Inboxes,
+    ) -> Self {
+        Self {
+            connections: connections as u64,
+            online: u64::from(presence.count()),
+            stored: logs.share_of_all(),
+            inbox_bytes: inboxes.stored_bytes(),
+            ..self.clone()
+        }
+    }
+
+    /// All of it, with names for people.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (String, u64)> + '_ {
+        let unsigned = |count: i64| u64::try_from(count).unwrap_or(0);
+        let figures = [
+            ("links that stand", self.connections),
+            ("members online", self.online),
+            ("logs", unsigned(self.stored.logs)),
+            ("entries in logs", unsigned(self.stored.entries)),
+            ("bytes in logs", unsigned(self.stored.bytes)),
+            ("bytes in inboxes", unsigned(self.inbox_bytes)),
+            ("registrations", self.registrations),
+            ("entries appended", self.appends),
+            ("bytes appended", self.appended_bytes),
+            ("entries put into inboxes", self.letters),
+            ("look-ups", self.lookups),
+        ];
+        let refused = self.refused.iter().map(|(code, times)| (format!("refused: {code}"), *times));
+        figures.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(refused)
     }
 }

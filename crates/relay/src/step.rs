@@ -82,6 +82,10 @@ pub enum InviteAction {
         seq: u32,
         /// The operator's word for it.
         label: Text<MAX_LABEL>,
+        /// Accounts that it lets in at most; none: no bound.
+        uses: Option<u32>,
+        /// Seconds that it lives; none: until it is revoked.
+        lifetime: Option<u64>,
     },
     /// List all.
     List {
@@ -98,5 +102,12 @@ pub enum InviteAction {
         seq: u32,
         /// Which.
         id: EntryId,
+    },
+    /// Count what the shell itself does.
+    Count {
+        /// Who asks.
+        conn: ConnId,
+        /// Comes back in the answer.
+        seq: u32,
     },
 }

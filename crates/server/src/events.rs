@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// Events that wait for a slow console before further ones are only counted.
 const MAX_WAITING: usize = 4_096;
@@ -56,14 +57,37 @@ pub(crate) struct Events {
 }
 
 /// What happened so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counts {
+    started: Instant,
     refused: AtomicU64,
     troubles: AtomicU64,
     untold: AtomicU64,
 }
 
+impl Default for Counts {
+    fn default() -> Self {
+        let (refused, troubles, untold) = Default::default();
+        Self { started: Instant::now(), refused, troubles, untold }
+    }
+}
+
 impl Counts {
+    /// Since the start.
+    pub(crate) fn up(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// All of it, with names for people.
+    pub(crate) fn named(&self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("seconds up", self.up().as_secs()),
+            ("security events", self.refused()),
+            ("store troubles", self.troubles()),
+            ("events that nobody took", self.untold()),
+        ]
+    }
+
     /// Security events since the start.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)

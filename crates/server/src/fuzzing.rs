@@ -14,7 +14,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use undertone_relay::Input;
+use undertone_relay::{DeviceRoot, Input};
 use undertone_wire::frame::Code;
 use undertone_wire::ids::LinkKey;
 use undertone_wire::invite::Origin;
@@ -49,7 +49,9 @@ impl Relay {
         let tls = crate::tls::server_config(identity).expect("a certificate and its key");
         let secret = LinkSecret::from_bytes(secret);
         let operator = Operator { key: LinkKey([1; 32]), psk_id: PskId([1; 16]), psk: psk.clone() };
-        let keys = Keys { secret, invites: invites(id, psk), operator, draw: system };
+        let devices = DeviceRoot::from_bytes([5; 32]);
+        let invites = invites(id, psk);
+        let keys = Keys { secret, invites, devices, operator, draw: system };
         let (events, _, _) = Events::new();
         let shared = Shared { site: site(), keys, limits: Limits::default(), events };
         Self { shared, tls, certificate }

@@ -41,7 +41,7 @@ mod tls;
 mod tests;
 
 pub use config::{Config, KeyKind, Limits, Quotas, TlsMode};
-pub use data::{Invite, InviteError, NotRunning, OperatorAccess};
+pub use data::{End, Invite, InviteError, NotRunning, OperatorAccess, Terms};
 pub use error::StartError;
 pub use events::Event;
 pub use memory::{LinkClosed, MemoryLink, RecordSender};

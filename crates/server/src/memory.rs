@@ -18,6 +18,7 @@ use undertone_wire::codec::{self, Text};
 use undertone_wire::frame::{Code, Reply};
 use undertone_wire::ids::LinkKey;
 use undertone_wire::link::{MAX_PLAINTEXT, Psk, PskId, SUBPROTOCOL};
+use undertone_wire::time::Now;
 
 /// Records that wait in either direction: 16 MiB of the longest.
 const MAX_WAITING: usize = 256;
@@ -175,7 +176,7 @@ impl Hub {
             }
             FromMember::Record(id, record) => {
                 let Some(member) = self.members.get_mut(&id) else { return };
-                let keys = &self.shared.keys;
+                let keys = (&self.shared.keys, self.clock.now());
                 if let Err(error) = member.hear(id, &record, keys, &mut self.inputs) {
                     let code = matches!(error, SessionError::Frame).then_some(Code::Malformed);
                     self.end(id, code);
@@ -264,10 +265,10 @@ impl Member {
         &mut self,
         id: ConnectionId,
         record: &[u8],
-        keys: &crate::session::Keys,
+        (keys, now): (&crate::session::Keys, Now),
         inputs: &mut Vec<Input>,
     ) -> Result<(), SessionError> {
-        match self.session.receive(record, keys)? {
+        match self.session.receive(record, keys, now)? {
             // The channel is empty during the handshake.
             Heard::Answer(answer) => drop(self.records.try_send(answer)),
             Heard::Open(opened) => {

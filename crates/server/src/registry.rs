@@ -4,8 +4,9 @@
 //! no timer is needed. Replies leave only after the commit.
 
 use crate::brain::Message;
-use crate::data::{InviteError, InviteFile};
-use crate::events::Events;
+use crate::clock::Clock;
+use crate::data::{End, InviteError, InviteFile, Terms};
+use crate::events::{Counts, Events};
 use crate::session::Keys;
 use crate::sqlite::SqliteStore;
 use crossbeam_channel::{Receiver, Sender};
@@ -15,6 +16,7 @@ use undertone_wire::codec::{List, Text};
 use undertone_wire::frame::{Code, InviteLine};
 use undertone_wire::ids::{EntryId, Token};
 use undertone_wire::link::PskId;
+use undertone_wire::time::Now;
 
 /// Requests of one transaction: enough that the commit's cost is shared, few enough that the first
 /// does not wait long for the last.
@@ -69,7 +71,7 @@ pub(crate) fn run(
     keys: &Keys,
     jobs: &Jobs,
     brain: &Sender<Message>,
-    events: &Events,
+    (events, counts, clock): (&Events, &Counts, Clock),
 ) {
     store.tell(events);
     while let Ok(first) = jobs.0.recv() {
@@ -79,7 +81,8 @@ pub(crate) fn run(
             match job {
                 Job::Request(request) => requests.push(request),
                 Job::Invite(action) => {
-                    inputs.push(Input::Invites(carry_out(&keys.invites, action)));
+                    let answer = carry_out(&keys.invites, counts, clock.now(), action);
+                    inputs.push(Input::Invites(answer));
                 }
             }
         }
@@ -94,22 +97,33 @@ pub(crate) fn run(
     }
 }
 
-fn carry_out(invites: &InviteFile, action: InviteAction) -> InviteAnswer {
+fn carry_out(
+    invites: &InviteFile,
+    counts: &Counts,
+    now: Now,
+    action: InviteAction,
+) -> InviteAnswer {
     match action {
-        InviteAction::Make { conn, seq, label } => match invites.create(label.as_str()) {
-            Ok(made) => InviteAnswer::Made {
-                conn,
-                seq,
-                id: EntryId(made.id.0),
-                psk: Token(*made.psk.as_bytes()),
-            },
-            Err(error) => InviteAnswer::Failed { conn, seq, code: code(&error) },
-        },
+        InviteAction::Make { conn, seq, label, uses, lifetime } => {
+            let end = lifetime.map(|seconds| End::after(seconds, now));
+            match invites.create(label.as_str(), Terms { uses, end }) {
+                Ok(made) => InviteAnswer::Made {
+                    conn,
+                    seq,
+                    id: EntryId(made.id.0),
+                    psk: Token(*made.psk.as_bytes()),
+                },
+                Err(error) => InviteAnswer::Failed { conn, seq, code: code(&error) },
+            }
+        }
+        InviteAction::Count { conn, seq } => {
+            InviteAnswer::Counted { conn, seq, figures: counts.named() }
+        }
         InviteAction::List { conn, seq } => {
             InviteAnswer::Listed { conn, seq, invites: lines(invites) }
         }
         InviteAction::Revoke { conn, seq, id } => match invites.revoke(PskId(id.0)) {
-            Ok(()) => InviteAnswer::Revoked { conn, seq },
+            Ok(()) => InviteAnswer::Revoked { conn, seq, id },
             Err(error) => InviteAnswer::Failed { conn, seq, code: code(&error) },
         },
     }
@@ -120,7 +134,10 @@ fn lines<const MAX: usize>(invites: &InviteFile) -> List<InviteLine, MAX> {
         id: EntryId(invite.id.0),
         // A label was within its bound when it was made.
         label: Text::new(invite.label).unwrap_or_default(),
-        used: invite.used,
+        // The relay's brain knows.
+        used: 0,
+        uses: invite.terms.uses,
+        expires: invite.terms.end.map(|end| end.wall_ms),
     };
     List::new(invites.list().into_iter().take(MAX).map(line).collect()).unwrap_or_default()
 }
@@ -129,7 +146,7 @@ fn code(error: &InviteError) -> Code {
     match error {
         InviteError::Unknown => Code::Absent,
         InviteError::TooMany => Code::RelayFull,
-        InviteError::Label => Code::Malformed,
+        InviteError::Label | InviteError::Uses => Code::Malformed,
         InviteError::Write(_) | InviteError::Randomness => Code::StoreFailed,
     }
 }

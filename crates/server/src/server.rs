@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::connection::Shared;
 use crate::connection::http::Site;
-use crate::data::{DataFolder, Invite, InviteError, InviteFile, load_identity};
+use crate::data::{DataFolder, Invite, InviteError, InviteFile, Terms, load_identity};
 use crate::error::StartError;
 use crate::event_loop::{self, Accepting, LoopHandle, Surroundings};
 use crate::events::{Counts, Event, Events};
@@ -25,8 +25,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-use undertone_relay::{MemoryStore, Relay, RelayConfig};
+use std::time::Duration;
+use undertone_relay::{DeviceRoot, MemoryStore, Relay, RelayConfig};
 use undertone_wire::ids::{Incarnation, LinkKey};
 use undertone_wire::invite::{CertificatePin, RelayInvite};
 use undertone_wire::link::{LinkSecret, PskId};
@@ -47,11 +47,11 @@ impl Server {
     pub fn start(config: Config, page: Page) -> Result<ServerHandle, StartError> {
         let (limits, draw) = (config.quotas.clone(), config.draw);
         let stateless = config.stateless;
-        start(config, page, |relay_key, incarnation| {
+        start(config, page, |relay_key, devices, incarnation| {
             let mut seed = [0; 32];
             draw(&mut seed)?;
             let config = RelayConfig { relay_key, seed, limits };
-            let relay = Relay::new(config, incarnation);
+            let relay = Relay::new(config, incarnation).giving_keys(devices);
             Ok(if stateless { relay } else { relay.patrolling() })
         })
     }
@@ -96,7 +96,6 @@ pub struct ServerHandle {
     events: Receiver<Event>,
     counts: Arc<Counts>,
     connections: Arc<AtomicUsize>,
-    started: Instant,
     loops: Vec<LoopHandle>,
     brain: Sender<Message>,
     /// In the order in which they end.
@@ -109,7 +108,7 @@ pub struct ServerHandle {
 pub(crate) fn start<B: Brain + 'static>(
     config: Config,
     page: Page,
-    make_brain: impl FnOnce(LinkKey, Incarnation) -> Result<B, StartError>,
+    make_brain: impl FnOnce(LinkKey, DeviceRoot, Incarnation) -> Result<B, StartError>,
 ) -> Result<ServerHandle, StartError> {
     let mut data = DataFolder::open(&config.data)?;
     let identity = load_identity(&config, &data)?;
@@ -119,10 +118,12 @@ pub(crate) fn start<B: Brain + 'static>(
     let secret = LinkSecret::from_bytes(*data.relay_secret(draw)?);
     let relay_key = secret.public();
     let invites = InviteFile::open(data.key_file("invites"), draw)?;
-    let keys = Keys { secret, invites, operator: data.operator(draw)?.into(), draw };
+    let devices = data.device_root(draw)?;
+    let operator = data.operator(draw)?.into();
+    let keys = Keys { secret, invites, devices: devices.clone(), operator, draw };
     let store = SqliteStore::open(&data.registry(), draw)?;
     let keeping = Keeping::open(&config, &data)?;
-    let brain = make_brain(relay_key, keeping.life.incarnation)?;
+    let brain = make_brain(relay_key, devices, keeping.life.incarnation)?;
 
     let listener = listen(config.listen)?;
     let local = listener.local_addr()?;
@@ -153,7 +154,6 @@ pub(crate) fn start<B: Brain + 'static>(
         events: told,
         counts,
         connections: connections.clone(),
-        started: Instant::now(),
         loops: everyone.clone(),
         brain: brain_sender.clone(),
         threads: Vec::new(),
@@ -165,8 +165,10 @@ pub(crate) fn start<B: Brain + 'static>(
         brain::Thread { brain, messages, loops: everyone, registry, home: keeping.home, clock };
     handle.brain_thread.push(spawn("brain", move || brain::run(thread))?);
     let (keys, to_brain) = (shared.clone(), brain_sender.clone());
+    let counted = handle.counts.clone();
     handle.brain_thread.push(spawn("registry", move || {
-        registry::run(store, &keys.keys, &jobs, &to_brain, &keys.events);
+        let around = (&keys.events, &*counted, clock);
+        registry::run(store, &keys.keys, &jobs, &to_brain, around);
     })?);
     if let Some((store, requests)) = keeping.disk {
         let (shared, to_brain) = (shared.clone(), brain_sender.clone());
@@ -236,11 +238,11 @@ impl ServerHandle {
     }
 
     /// Makes an invite; it is on the disk when this returns.
-    pub fn create_invite(&self, label: &str) -> Result<Invite, InviteError> {
-        self.shared.keys.invites.create(label)
+    pub fn create_invite(&self, label: &str, terms: Terms) -> Result<Invite, InviteError> {
+        self.shared.keys.invites.create(label, terms)
     }
 
-    /// Ends an invite: no new link comes up with it. Who is connected stays.
+    /// Ends an invite: no new link comes up with it. Who has joined with it stays.
     pub fn revoke_invite(&self, id: PskId) -> Result<(), InviteError> {
         self.shared.keys.invites.revoke(id)
     }
@@ -275,7 +277,7 @@ impl ServerHandle {
         let (asker, answer) = bounded(1);
         self.brain.send_timeout(Message::Stats(asker), STATS_WAIT).ok()?;
         Some(Stats {
-            up: self.started.elapsed(),
+            up: self.counts.up(),
             sockets: self.connections(),
             security_events: self.refusals(),
             store_troubles: self.store_troubles(),

@@ -1,18 +1,19 @@
 //! One link as its relay sees it: records in, requests out. Sockets and channels are somebody
 //! else's; a connection in memory runs through exactly this.
 
-use crate::data::InviteFile;
+use crate::data::{Found, InviteFile};
 use crate::randomness::Draw;
-use undertone_relay::Standing;
+use undertone_relay::{DeviceRoot, Standing};
 use undertone_wire::codec::{self, Malformed};
 use undertone_wire::frame::Request;
-use undertone_wire::ids::LinkKey;
+use undertone_wire::ids::{EntryId, LinkKey};
 use undertone_wire::limits::{MAX_FRAME, MAX_FRAME_UNREGISTERED};
 use undertone_wire::link::{
     self, AwaitFinish, LinkError, LinkSecret, MAX_PLAINTEXT, Psk, PskId, Refusal, Responder,
     SUBPROTOCOL, Transport,
 };
 use undertone_wire::stream::FrameReader;
+use undertone_wire::time::Now;
 use zeroize::Zeroizing;
 
 /// What the relay proves and asks for.
@@ -20,6 +21,7 @@ use zeroize::Zeroizing;
 pub(crate) struct Keys {
     pub(crate) secret: LinkSecret,
     pub(crate) invites: InviteFile,
+    pub(crate) devices: DeviceRoot,
     pub(crate) operator: Operator,
     /// Where the seed of each handshake comes from.
     pub(crate) draw: Draw,
@@ -34,16 +36,27 @@ pub(crate) struct Operator {
 }
 
 impl Keys {
-    fn psk(&self, id: PskId) -> Option<Psk> {
+    /// The pre-shared key of this id, and what it says about who comes with it.
+    fn find(&self, id: PskId, now: Now) -> Result<(Psk, Standing), SessionError> {
         if id == self.operator.psk_id {
-            return Some(self.operator.psk.clone());
+            return Ok((self.operator.psk.clone(), Standing::Member));
         }
-        self.invites.psk(id)
+        match self.invites.find(id, now) {
+            Found::Good { psk, uses } => {
+                Ok((psk, Standing::Invited { invite: EntryId(id.0), uses }))
+            }
+            Found::Revoked => Err(SessionError::InviteRevoked),
+            Found::Expired => Err(SessionError::InviteExpired),
+            Found::Unknown => {
+                let psk = self.devices.psk(id).ok_or(SessionError::UnknownInvite)?;
+                Ok((psk, Standing::Device { id }))
+            }
+        }
     }
 
-    /// What a device with this key may do.
-    pub(crate) fn standing(&self, peer: LinkKey) -> Standing {
-        if peer == self.operator.key { Standing::Operator } else { Standing::Member }
+    /// What a device with this key may do, that came as this.
+    fn standing(&self, peer: LinkKey, came_as: Standing) -> Standing {
+        if peer == self.operator.key { Standing::Operator } else { came_as }
     }
 }
 
@@ -53,6 +66,12 @@ pub(crate) enum SessionError {
     /// Message 1 names a pre-shared key that is not, or no longer, ours.
     #[error("unknown invite")]
     UnknownInvite,
+    /// It names an invite that was revoked.
+    #[error("revoked invite")]
+    InviteRevoked,
+    /// It names an invite whose time is over.
+    #[error("expired invite")]
+    InviteExpired,
     /// The link failed.
     #[error("{0}")]
     Link(#[from] LinkError),
@@ -75,6 +94,8 @@ impl SessionError {
     pub(crate) fn refusal(self) -> Refusal {
         match self {
             Self::UnknownInvite => Refusal::UnknownInvite,
+            Self::InviteRevoked => Refusal::InviteRevoked,
+            Self::InviteExpired => Refusal::InviteExpired,
             Self::Link(LinkError::WrongPskOrTampered) => Refusal::PskMismatch,
             Self::Link(LinkError::VersionUnsupported) => Refusal::VersionUnsupported,
             Self::Randomness => Refusal::ShuttingDown,
@@ -101,6 +122,8 @@ pub(crate) struct Opened {
     pub(crate) peer: LinkKey,
     /// Names this handshake and no other.
     pub(crate) handshake_hash: [u8; 32],
+    /// What it may do.
+    pub(crate) standing: Standing,
 }
 
 enum State {
@@ -146,22 +169,29 @@ impl RecordSession {
     }
 
     /// Takes one record. After an error nothing more is taken.
-    pub(crate) fn receive(&mut self, record: &[u8], keys: &Keys) -> Result<Heard, SessionError> {
+    pub(crate) fn receive(
+        &mut self,
+        record: &[u8],
+        keys: &Keys,
+        now: Now,
+    ) -> Result<Heard, SessionError> {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Hello(responder) => {
                 let device = responder.hello(record)?;
                 let id = device.psk_id();
-                let psk = keys.psk(id).ok_or(SessionError::UnknownInvite)?;
+                let (psk, _) = keys.find(id, now)?;
                 let (next, answer) = device.answer(&psk)?;
                 self.state = State::Finish(Box::new(next), id);
                 Ok(Heard::Answer(answer))
             }
             State::Finish(device, id) => {
                 let transport = device.finish(record)?;
-                keys.invites.count_use(id);
+                // It may have been revoked since the first message.
+                let (_, came_as) = keys.find(id, now)?;
                 let (peer, handshake_hash) = (transport.peer(), transport.handshake_hash());
+                let standing = keys.standing(peer, came_as);
                 self.state = State::Open(Box::new(transport));
-                Ok(Heard::Open(Opened { peer, handshake_hash }))
+                Ok(Heard::Open(Opened { peer, handshake_hash, standing }))
             }
             State::Open(mut transport) => {
                 transport.open(record, self.frames.buffer())?;

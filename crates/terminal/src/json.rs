@@ -287,7 +287,8 @@ impl Json {
     fn refused(&mut self, id: Option<&Id>, code: Code) {
         let report = Report::registration(code, "asked for");
         self.error(id, &report);
-        if std::mem::take(&mut self.insists) || code == Code::Outdated {
+        let is_final = matches!(code, Code::Outdated | Code::Blocked | Code::InviteUsedUp);
+        if std::mem::take(&mut self.insists) || is_final {
             self.exit = self.exit.max(report.exit);
             self.quits = true;
         }

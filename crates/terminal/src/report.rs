@@ -104,6 +104,14 @@ impl Report {
             Code::Blocked => {
                 ("the operator has blocked this member".to_owned(), "ask the operator")
             }
+            Code::InviteUsedUp => (
+                "the invite is used up: as many as it was made for have joined with it".to_owned(),
+                "ask for a new link",
+            ),
+            Code::KeyUsed | Code::KeyForeign => {
+                let help = "ask for a new link: undertone client LINK";
+                return Self::new(Exit::NotTrusted, code, help);
+            }
             other => (format!("the relay refused to register: {other}"), "try again later"),
         };
         Self::new(Exit::Refused, error, help)
@@ -117,6 +125,8 @@ impl Report {
                 "this profile was opened elsewhere; end that one, or use another profile"
             }
             Code::Blocked => "ask the operator",
+            Code::Forgotten => "you may join again with an invite: undertone client LINK",
+            Code::InviteRevoked => "ask for a new link",
             _ => "try again later",
         };
         Self::new(Exit::Refused, format!("the relay ended the connection: {code}"), help)
@@ -230,7 +240,13 @@ fn connect_help(error: &ConnectError) -> &'static str {
         | ConnectError::Hint(Refusal::UnknownInvite | Refusal::PskMismatch) => {
             "ask for a new link: this invite may have been revoked"
         }
-        ConnectError::Hint(Refusal::WrongRelay) => "ask for a new link",
+        ConnectError::Hint(
+            Refusal::WrongRelay | Refusal::InviteRevoked | Refusal::InviteExpired,
+        ) => "ask for a new link",
+        ConnectError::NoWayIn(_) => {
+            "this profile is an old copy, or another copy went on; ask for a new link: \
+             undertone client LINK"
+        }
         ConnectError::Ended(Refusal::Replaced) => {
             "this profile was opened elsewhere; end that one, or use another profile"
         }

@@ -37,9 +37,9 @@ impl Times {
     }
 }
 
-/// Day and time of a message of the history, for pipes and terminals alike.
+/// Day and time (milliseconds since 1970 UTC), for pipes and terminals alike.
 #[must_use]
-pub(crate) fn day_and_time(written: u64) -> String {
+pub fn day_and_time(written: u64) -> String {
     format(&Local, written, "%Y-%m-%d %H:%M")
 }
 

@@ -29,6 +29,10 @@ pub(crate) enum Sub {
     Observe(Relay),
     /// Links to the relay on this computer
     Invite(Invite),
+    /// Who has joined the relay on this computer: list, block, unblock, forget
+    Member(Member),
+    /// How the relay on this computer does: numbers since its start, and of now
+    Stats(Relay),
     /// Copy everything that a relay or a profile needs into a new folder, also while it runs
     Backup {
         /// A folder that is not there yet, or empty
@@ -170,15 +174,71 @@ pub(crate) enum InviteSub {
         /// A link to the relay alone, without the lobby
         #[arg(long)]
         no_room: bool,
+        /// How many may join with it, 1 to 1000 [default: any number]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        uses: Option<u32>,
+        /// How long it is good: 30m, 12h, 7d, 2w [default: until it is revoked]
+        #[arg(long, value_name = "TIME", value_parser = lifetime)]
+        expires: Option<u64>,
     },
-    /// List all invites: id, links made with it, label
+    /// List all invites: id, how many have joined with it, when it ends, label
     List,
-    /// End an invite; who is connected stays
+    /// End an invite: nobody joins with it any more, who has joined stays
     Revoke {
         /// Its id, as `list` shows it
         id: String,
     },
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct Member {
+    #[command(flatten)]
+    pub(crate) relay: Relay,
+    #[command(subcommand)]
+    pub(crate) command: MemberSub,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MemberSub {
+    /// List all members: id, name, fingerprint, online or not, since when, blocked or not
+    List,
+    /// End a member's connection, let it in no more, and let its inbox take nothing
+    Block {
+        /// Name, or the start of an id or of a fingerprint
+        who: String,
+    },
+    /// Take a block back
+    Unblock {
+        /// Name, or the start of an id or of a fingerprint
+        who: String,
+    },
+    /// Free a member's id and name, and delete what the registry has of it; it may come again with an
+    /// invite, unless it is blocked
+    Forget {
+        /// Name, or the start of an id or of a fingerprint
+        who: String,
+    },
+}
+
+/// Seconds in a time like `7d`.
+fn lifetime(text: &str) -> Result<u64, String> {
+    let wrong = || format!("'{text}' is no time: give one like 30m, 12h, 7d or 2w");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return Err(wrong()),
+    };
+    let number = text.strip_suffix(unit).and_then(|number| number.parse::<u64>().ok());
+    let time = number.filter(|number| *number > 0).and_then(|number| number.checked_mul(seconds));
+    time.filter(|seconds| *seconds <= MAX_LIFETIME).ok_or_else(wrong)
+}
+
+/// A hundred years: whoever wants more gives no time.
+const MAX_LIFETIME: u64 = 100 * 366 * 86_400;
 
 /// What there is instead of arguments to go on with.
 pub(crate) enum Answer {
@@ -231,7 +291,7 @@ fn answer(error: &clap::Error) -> Answer {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Answer::Page(text),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Answer::Wrong(Report::new(
             Exit::Usage,
-            "a command is missing: server, client, observe, invite, backup, restore, doctor, completions, man",
+            "a command is missing: server, client, observe, invite, member, stats, backup, restore, doctor, completions, man",
             "undertone --help; to begin: undertone server, and in another terminal undertone client",
         )),
         _ => Answer::Wrong(Report::new(Exit::Usage, summary(&text), help_of(&text))),

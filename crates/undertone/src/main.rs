@@ -5,6 +5,7 @@ mod care;
 mod friends;
 mod join;
 mod lobby;
+mod members;
 mod operate;
 mod origin;
 mod paper;
@@ -47,6 +48,8 @@ fn run(output: &mut Output) -> Result<Exit, Report> {
         Sub::Client(client) => join::run(client, &settings.client, &places, output),
         Sub::Observe(relay) => operate::observe(&relay, &places, output),
         Sub::Invite(invite) => operate::invite(&invite, &places, output),
+        Sub::Member(member) => members::run(&member, &places, output),
+        Sub::Stats(relay) => operate::stats(&relay, &places, output),
         Sub::Backup { dir, profile: Some(who), .. } => {
             care::backup_profile(&dir, &who, &places, output)
         }

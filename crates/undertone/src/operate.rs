@@ -1,10 +1,11 @@
-//! What the operator asks of a running relay: `observe`, `invite`.
+//! What the operator asks of a running relay: `observe`, `invite`, `stats`.
 
 use crate::args::{Invite as Arguments, InviteSub, Relay};
 use crate::lobby;
 use crate::origin;
 use crate::places::Places;
 use std::path::PathBuf;
+use undertone_client::clock::wall_ms;
 use undertone_client::endpoint::Endpoint;
 use undertone_client::local::{LocalRelay, LocalRelays, certificate_pin, reached_at};
 use undertone_client::operator::{OperatorError, OperatorLink};
@@ -12,8 +13,9 @@ use undertone_server::OperatorAccess;
 use undertone_terminal::output::Output;
 use undertone_terminal::report::{Exit, Report};
 use undertone_terminal::text::one_line;
+use undertone_terminal::times::day_and_time;
 use undertone_wire::codec::Text;
-use undertone_wire::frame::{OperatorCommand, Reply};
+use undertone_wire::frame::{Code, InviteLine, OperatorCommand, Reply};
 use undertone_wire::ids::EntryId;
 use undertone_wire::invite::{CertificatePin, Invite, RelayInvite};
 use undertone_wire::link::{Psk, PskId};
@@ -44,21 +46,35 @@ pub(crate) fn invite(
 ) -> Result<Exit, Report> {
     let there = There::find(&arguments.relay, places)?;
     match &arguments.command {
-        InviteSub::New { label, no_room } => there.new_invite(label, *no_room, output),
+        InviteSub::New { label, no_room, uses, expires } => {
+            there.new_invite(label, *no_room, (*uses, *expires), output)
+        }
         InviteSub::List => there.list(output),
         InviteSub::Revoke { id } => there.revoke(id, output),
     }
 }
 
+/// Numbers, one a line.
+pub(crate) fn stats(relay: &Relay, places: &Places, output: &mut Output) -> Result<Exit, Report> {
+    let there = There::find(relay, places)?;
+    let Reply::Figures { figures, .. } = there.answer(OperatorCommand::Stats)? else {
+        return Err(unexpected());
+    };
+    for figure in figures.iter() {
+        say(output, &format!("{:>12}  {}", figure.value, one_line(figure.name.as_str())))?;
+    }
+    Ok(Exit::Done)
+}
+
 /// A relay that runs on this computer, with what lets us speak as its operator.
-struct There {
+pub(crate) struct There {
     access: OperatorAccess,
     data: PathBuf,
     local: Option<LocalRelay>,
 }
 
 impl There {
-    fn find(relay: &Relay, places: &Places) -> Result<Self, Report> {
+    pub(crate) fn find(relay: &Relay, places: &Places) -> Result<Self, Report> {
         let running = LocalRelays::at(places.local_relays()).running();
         let mut running = running.map_err(|error| Report::from(&error))?;
         if let Some(data) = &relay.data {
@@ -105,7 +121,7 @@ impl There {
     }
 
     /// The first answer that is one.
-    fn answer(&self, command: OperatorCommand) -> Result<Reply, Report> {
+    pub(crate) fn answer(&self, command: OperatorCommand) -> Result<Reply, Report> {
         let mut link = self.ask(command)?;
         loop {
             match link.next_reply().map_err(|error| report(&error))? {
@@ -115,7 +131,13 @@ impl There {
         }
     }
 
-    fn new_invite(&self, label: &str, no_room: bool, output: &mut Output) -> Result<Exit, Report> {
+    fn new_invite(
+        &self,
+        label: &str,
+        no_room: bool,
+        (uses, lifetime): (Option<u32>, Option<u64>),
+        output: &mut Output,
+    ) -> Result<Exit, Report> {
         let label = Text::new(label.to_owned()).map_err(|_| {
             Report::new(
                 Exit::Usage,
@@ -123,8 +145,8 @@ impl There {
                 "give at most 128 bytes: --label WORD",
             )
         })?;
-        let Reply::Invited { id, psk, .. } = self.answer(OperatorCommand::InviteNew { label })?
-        else {
+        let command = OperatorCommand::InviteNew { label, uses, lifetime };
+        let Reply::Invited { id, psk, .. } = self.answer(command)? else {
             return Err(unexpected());
         };
         // The public address, the pin and the inviter are those of the printed link.
@@ -151,7 +173,7 @@ impl There {
         };
         for invite in invites.iter() {
             let label = one_line(invite.label.as_str());
-            say(output, &format!("{}  {} links made  {label}", invite.id, invite.used))?;
+            say(output, &format!("{}  {}  {label}", invite.id, state(invite)))?;
         }
         Ok(Exit::Done)
     }
@@ -162,9 +184,23 @@ impl There {
             Report::new(Exit::Usage, "that is no invite's id", help)
         })?;
         match self.answer(OperatorCommand::InviteRevoke { id })? {
-            Reply::Done { .. } => say(output, "revoked; who is connected stays"),
+            Reply::Done { .. } => say(output, "revoked; who has joined with it stays"),
             _ => Err(unexpected()),
         }
+    }
+}
+
+/// How many have joined with an invite, and when it ends.
+fn state(invite: &InviteLine) -> String {
+    let joined = match invite.uses {
+        Some(uses) if invite.used >= u64::from(uses) => format!("{uses} of {uses} joined, used up"),
+        Some(uses) => format!("{} of {uses} joined", invite.used),
+        None => format!("{} joined", invite.used),
+    };
+    match invite.expires {
+        Some(end) if end <= wall_ms() => format!("{joined}, expired"),
+        Some(end) => format!("{joined}, until {}", day_and_time(end)),
+        None => joined,
     }
 }
 
@@ -177,7 +213,7 @@ fn parse_id(text: &str) -> Option<EntryId> {
     EntryId::from_slice(&bytes?)
 }
 
-fn say(output: &mut Output, line: &str) -> Result<Exit, Report> {
+pub(crate) fn say(output: &mut Output, line: &str) -> Result<Exit, Report> {
     // Whoever closed standard output does not want it.
     let _closed = output.line(line);
     Ok(Exit::Done)
@@ -188,13 +224,16 @@ fn not_running() -> Report {
     Report::new(Exit::Unreachable, "no relay runs on this computer", help)
 }
 
-fn unexpected() -> Report {
+pub(crate) fn unexpected() -> Report {
     Report::new(Exit::Failed, "the relay answered something else", "update the older program")
 }
 
 fn report(error: &OperatorError) -> Report {
     match error {
         OperatorError::Connect(error) => error.into(),
+        OperatorError::Refused(Code::UnknownMember) => {
+            Report::new(Exit::Refused, error, "undertone member list shows who there is")
+        }
         OperatorError::Refused(_) => {
             Report::new(Exit::Refused, error, "undertone invite list shows what there is")
         }

@@ -127,6 +127,14 @@ impl fmt::Debug for AccountKey {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(Hash);
 
+impl Fingerprint {
+    /// Of the account whose key has this hash.
+    #[must_use]
+    pub fn of(account: Hash) -> Self {
+        Self(account)
+    }
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, pair) in self.0.0.chunks(2).take(8).enumerate() {

@@ -8,9 +8,10 @@ use crate::account::{Card, Signature};
 use crate::codec::{Blob, List, Text};
 use crate::ids::{ClientId, EntryId, Hash, Incarnation, LinkKey, LogId, Token, TokenHash};
 use crate::limits::{
-    MAX_ENTRY, MAX_INBOX_ENTRY, MAX_INVITES, MAX_KEY_PACKAGE, MAX_LABEL, MAX_PUBLISHED,
-    MAX_USER_LIST,
+    MAX_ENTRY, MAX_FIGURES, MAX_INBOX_ENTRY, MAX_INVITES, MAX_KEY_PACKAGE, MAX_LABEL, MAX_MEMBERS,
+    MAX_PUBLISHED, MAX_USER_LIST,
 };
+use crate::link::{Psk, PskId};
 use crate::name::Name;
 use minicbor::{Decode, Encode};
 
@@ -365,17 +366,55 @@ pub enum OperatorCommand {
         /// For the operator's own list.
         #[n(0)]
         label: Text<MAX_LABEL>,
+        /// Accounts that it lets in at most, up to [`crate::limits::MAX_INVITE_USES`]; none: no bound.
+        #[n(1)]
+        uses: Option<u32>,
+        /// Seconds that it lives; none: until it is revoked.
+        #[n(2)]
+        lifetime: Option<u64>,
     },
     /// All invites.
     #[n(2)]
     InviteList,
-    /// An invite's relay half ends; who is connected stays.
+    /// An invite's relay half ends; who has joined stays.
     #[n(3)]
     InviteRevoke {
         /// Which: the id in message 1 of the link.
         #[n(0)]
         id: EntryId,
     },
+    /// Some of the members. Answered by [`Reply::Members`].
+    #[n(4)]
+    MemberList {
+        /// What the answer before this one named as its end; none: from the beginning.
+        #[n(0)]
+        after: Option<Hash>,
+    },
+    /// The account's connection ends, it cannot register, and its inboxes take nothing.
+    #[n(5)]
+    MemberBlock {
+        /// Of the account's key.
+        #[n(0)]
+        account: Hash,
+    },
+    /// Takes a block back.
+    #[n(6)]
+    MemberUnblock {
+        /// Of the account's key.
+        #[n(0)]
+        account: Hash,
+    },
+    /// Frees the account's ids and names, and ends its pre-shared keys: it comes back by an invite
+    /// only.
+    #[n(7)]
+    MemberForget {
+        /// Of the account's key.
+        #[n(0)]
+        account: Hash,
+    },
+    /// How the relay does. Answered by [`Reply::Figures`].
+    #[n(8)]
+    Stats,
 }
 
 /// Relay to client.
@@ -421,6 +460,9 @@ pub enum Reply {
         /// Members online, this one included.
         #[n(2)]
         online: u32,
+        /// What the account comes with the next time, instead of an invite's.
+        #[n(3)]
+        key: Option<DeviceKey>,
     },
     /// To [`Request::Lookup`].
     #[n(4)]
@@ -591,6 +633,41 @@ pub enum Reply {
         #[n(1)]
         left: u32,
     },
+    /// To [`OperatorCommand::MemberList`].
+    #[n(21)]
+    Members {
+        /// As asked.
+        #[n(0)]
+        seq: u32,
+        /// Some of them, in no order that means anything.
+        #[n(1)]
+        members: List<MemberLine, MAX_MEMBERS>,
+        /// Where the next answer goes on; none: these were the last ones.
+        #[n(2)]
+        next: Option<Hash>,
+    },
+    /// To [`OperatorCommand::Stats`].
+    #[n(22)]
+    Figures {
+        /// As asked.
+        #[n(0)]
+        seq: u32,
+        /// Numbers with their names.
+        #[n(1)]
+        figures: List<Figure, MAX_FIGURES>,
+    },
+}
+
+/// A pre-shared key of one account (protocol §2.2).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct DeviceKey {
+    /// Goes into message 1 of the link, once.
+    #[n(0)]
+    pub id: PskId,
+    /// The key.
+    #[n(1)]
+    pub psk: Psk,
 }
 
 /// One entry of a log, as every reader gets it.
@@ -659,9 +736,51 @@ pub struct InviteLine {
     /// The operator's word for it.
     #[n(1)]
     pub label: Text<MAX_LABEL>,
-    /// Links made with it so far.
+    /// Accounts that have joined with it.
     #[n(2)]
     pub used: u64,
+    /// How many it lets in at most; none: no bound.
+    #[n(3)]
+    pub uses: Option<u32>,
+    /// When it ends, by the relay's clock, milliseconds since 1970 UTC; none: when it is revoked.
+    #[n(4)]
+    pub expires: Option<u64>,
+}
+
+/// One account in the operator's list.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct MemberLine {
+    /// The hash of its key, of which people know the fingerprint.
+    #[n(0)]
+    pub account: Hash,
+    /// Its newest id; none where it was forgotten.
+    #[n(1)]
+    pub client_id: Option<ClientId>,
+    /// Its name; none where it was forgotten.
+    #[n(2)]
+    pub name: Option<Name>,
+    /// Whether it has a connection.
+    #[n(3)]
+    pub online: bool,
+    /// When it first registered, by the relay's clock, milliseconds since 1970 UTC.
+    #[n(4)]
+    pub since: u64,
+    /// When it was blocked, by the same clock; none: it is not.
+    #[n(5)]
+    pub blocked: Option<u64>,
+}
+
+/// One number of how a relay does.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Figure {
+    /// What it counts.
+    #[n(0)]
+    pub name: Text<MAX_LABEL>,
+    /// The number.
+    #[n(1)]
+    pub value: u64,
 }
 
 /// All the relay can see, as it happens. Nothing else is kept or could be told.
@@ -847,6 +966,19 @@ pub enum Code {
     #[n(16)]
     #[error("not this link's key")]
     WrongLinkKey,
+    /// The pre-shared key of this link was followed by another one, which has been used: the profile
+    /// is an old copy, or has a copy that went on.
+    #[n(17)]
+    #[error("the device's pre-shared key is used up")]
+    KeyUsed,
+    /// The pre-shared key of this link was given to another account.
+    #[n(18)]
+    #[error("the pre-shared key is another account's")]
+    KeyForeign,
+    /// As many accounts as it was made for have joined with this invite.
+    #[n(19)]
+    #[error("the invite is used up")]
+    InviteUsedUp,
     /// There is no such log.
     #[n(20)]
     #[error("no such log")]
@@ -919,6 +1051,10 @@ pub enum Code {
     #[n(50)]
     #[error("for the operator only")]
     NotAllowed,
+    /// The invite that this link was made with has been revoked meanwhile.
+    #[n(51)]
+    #[error("the invite was revoked")]
+    InviteRevoked,
     /// The store could not; nothing changed.
     #[n(60)]
     #[error("the relay's store failed")]
@@ -939,4 +1075,8 @@ pub enum Code {
     #[n(73)]
     #[error("silent for too long")]
     Silent,
+    /// The operator has forgotten this member.
+    #[n(74)]
+    #[error("forgotten by the operator")]
+    Forgotten,
 }

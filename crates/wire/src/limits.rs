@@ -36,3 +36,14 @@ pub const MAX_LABEL: usize = 128;
 
 /// Invites one operator's list carries.
 pub const MAX_INVITES: usize = 1_024;
+
+/// Members that one answer to the operator names: with 300 bytes each it stays under 40 KiB, and the
+/// store is not kept busy for one answer.
+pub const MAX_MEMBERS: usize = 128;
+
+/// Members that one invite may let in, where it has a bound: each is remembered, so that nobody is
+/// counted twice. An invite for more has none.
+pub const MAX_INVITE_USES: u32 = 1_000;
+
+/// Numbers in one answer to the operator: all codes, and some forty others.
+pub const MAX_FIGURES: usize = 128;

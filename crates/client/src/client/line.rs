@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, never};
 use std::time::{Duration, Instant};
 use undertone_engine::Engine;
 use undertone_wire::frame::Request;
+use undertone_wire::link::{PskId, Refusal};
 
 /// A link that stood this long was a good one: losing it is no failure in a row.
 const STEADY: Duration = Duration::from_secs(10);
@@ -52,6 +53,12 @@ pub(super) struct Line {
     worked: bool,
     /// The relay told us not to come back.
     shut_out: bool,
+    /// The device's own key that this connection came with.
+    came_with: Option<PskId>,
+    /// One that the relay does not know, as far as can be told: the invite is tried meanwhile.
+    unknown: Option<PskId>,
+    /// The relay has said that this device's own key is used up: there is the invite, or nothing.
+    only_invite: bool,
 }
 
 impl Line {
@@ -65,6 +72,9 @@ impl Line {
             stood_since: None,
             worked: false,
             shut_out: false,
+            came_with: None,
+            unknown: None,
+            only_invite: false,
         }
     }
 
@@ -81,7 +91,11 @@ impl Line {
     /// Begins an attempt, if one is due.
     pub(super) fn dial_if_due(&mut self, engine: &Engine) -> Option<Status> {
         self.next.take_if(|next| *next <= Instant::now())?;
-        match Connection::open(&mut self.dial, engine.link_secret().clone(), self.clock) {
+        let key = engine.device_key().filter(|key| Some(key.id) != self.unknown).cloned();
+        self.only_invite |= self.came_with.is_some() && engine.device_key().is_none();
+        self.came_with = key.as_ref().map(|key| key.id);
+        let own = engine.link_secret().clone();
+        match Connection::open(&mut self.dial, own, key, self.clock) {
             Ok(connection) => {
                 self.connection = Some(connection);
                 Some(Status::Connecting { url: self.dial.url() })
@@ -93,7 +107,19 @@ impl Line {
     /// The link stands.
     pub(super) fn up(&mut self) {
         self.worked = true;
+        // What lets us in once more gives us another key.
+        self.unknown = None;
         self.stood_since = Some(Instant::now());
+    }
+
+    /// The relay has taken us in, and we have a key for the next time.
+    pub(super) fn is_in(&mut self) {
+        self.only_invite = false;
+    }
+
+    /// Whether this connection came with a key that the device has no more.
+    pub(super) fn lost_key(&self, engine: &Engine) -> bool {
+        self.came_with.is_some() && engine.device_key().is_none()
     }
 
     /// Whether the link stands.
@@ -115,6 +141,19 @@ impl Line {
     pub(super) fn down(&mut self, error: ConnectError) -> Status {
         self.connection = None;
         let stood = self.stood_since.take();
+        let error = match error {
+            ConnectError::Hint(refusal) if self.only_invite && is_of_invite(refusal) => {
+                ConnectError::NoWayIn(refusal)
+            }
+            error => error,
+        };
+        if let (ConnectError::Hint(Refusal::UnknownInvite), Some(key)) = (&error, self.came_with) {
+            // Nothing proves it; but all that follows is that the invite is tried.
+            (self.unknown, self.came_with) = (Some(key), None);
+            self.next = Some(Instant::now());
+            return Status::Lost(error);
+        }
+        self.unknown = None;
         if self.shut_out || !self.worked || error.is_final() {
             self.next = None;
             return Status::GaveUp(error);
@@ -135,4 +174,8 @@ impl Line {
             connection.close(Instant::now() + wait);
         }
     }
+}
+
+fn is_of_invite(refusal: Refusal) -> bool {
+    matches!(refusal, Refusal::UnknownInvite | Refusal::InviteRevoked | Refusal::InviteExpired)
 }

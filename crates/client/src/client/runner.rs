@@ -242,7 +242,8 @@ impl Runner {
         let mut pending = std::mem::take(&mut self.pending);
         if std::mem::take(&mut self.redials) && self.line.is_up() {
             pending.sends.clear();
-            self.down(ConnectError::Renewed);
+            let lost_key = self.line.lost_key(&self.opened.engine);
+            self.down(if lost_key { ConnectError::KeyUsed } else { ConnectError::Renewed });
         }
         if !pending.sends.is_empty() && !self.line.send(pending.sends) {
             self.down(ConnectError::Stuck);
@@ -266,14 +267,19 @@ impl Runner {
     fn note(&mut self, told: &Told) {
         let Told::Engine(Event { kind, .. }) = told else { return };
         let noted = match kind {
-            EventKind::Registered { me, .. } => self.opened.profile.registered(&me.name),
+            EventKind::Registered { me, .. } => {
+                self.line.is_in();
+                self.opened.profile.registered(&me.name)
+            }
             // Another copy of this profile counts. The person decides, not we by trying again.
             EventKind::RegistrationRefused(Code::Outdated) => {
                 self.line.shut_out();
                 self.opened.profile.refused()
             }
             EventKind::RegistrationRefused(_) => self.opened.profile.refused(),
-            EventKind::Bye(Code::Replaced | Code::Blocked) => {
+            EventKind::Bye(
+                Code::Replaced | Code::Blocked | Code::Forgotten | Code::InviteRevoked,
+            ) => {
                 self.line.shut_out();
                 Ok(())
             }

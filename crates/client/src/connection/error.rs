@@ -75,6 +75,14 @@ pub enum ConnectError {
     /// We ended it: the device has new keys, and proves them on another connection.
     #[error("this device has new keys")]
     Renewed,
+    /// We ended it: the relay says that this device's own pre-shared key is used up, and the invite's
+    /// is tried.
+    #[error("this device's pre-shared key is used up; its invite is tried")]
+    KeyUsed,
+    /// The device's own pre-shared key is used up, and its invite lets nobody in. That this is so the
+    /// relay has proved; what it says of the invite is a hint.
+    #[error("this device's pre-shared key is used up, and its invite lets nobody in: {}", .0.text())]
+    NoWayIn(Refusal),
     /// The system gave no random bytes.
     #[error("the system gives no random bytes")]
     Randomness,
@@ -104,7 +112,7 @@ impl ConnectError {
     pub fn blame(&self) -> Blame {
         match self {
             Self::VersionsDiffer(_) => Blame::Version,
-            Self::CertificateNotTrusted { .. } => Blame::Trust,
+            Self::CertificateNotTrusted { .. } | Self::NoWayIn(_) => Blame::Trust,
             Self::Hint(refusal) | Self::Ended(refusal) => blame_of_refusal(*refusal),
             Self::Link(error) => blame_of_link(*error),
             Self::Randomness | Self::System(_) => Blame::Machine,
@@ -117,7 +125,7 @@ impl ConnectError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Link(error) => blame_of_link(*error) == Blame::Trust,
-            Self::CertificateNotTrusted { .. } => true,
+            Self::CertificateNotTrusted { .. } | Self::NoWayIn(_) => true,
             _ => false,
         }
     }
@@ -128,7 +136,7 @@ fn blame_of_refusal(refusal: Refusal) -> Blame {
         Refusal::UnknownInvite | Refusal::PskMismatch | Refusal::WrongRelay => Blame::Trust,
         Refusal::VersionUnsupported => Blame::Version,
         Refusal::Blocked | Refusal::TooManyConnections | Refusal::RateLimited => Blame::Refused,
-        Refusal::Replaced => Blame::Refused,
+        Refusal::Replaced | Refusal::InviteRevoked | Refusal::InviteExpired => Blame::Refused,
         _ => Blame::Reach,
     }
 }

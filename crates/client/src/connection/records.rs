@@ -21,8 +21,10 @@ pub(super) fn handshake(
     ends.report(Incoming::Phase(Phase::Handshake));
     let seed = Zeroizing::new(ends.clock.random().map_err(|_| ConnectError::Randomness)?);
     let prologue = link::prologue(&[SUBPROTOCOL], SUBPROTOCOL);
+    let invites = (relay.psk_id, &relay.psk);
+    let (id, psk) = ends.key.as_ref().map_or(invites, |key| (key.id, &key.psk));
     let (initiator, hello) =
-        Initiator::start(&prologue, &ends.own, relay.relay_key, relay.psk_id, &relay.psk, &seed)?;
+        Initiator::start(&prologue, &ends.own, relay.relay_key, id, psk, &seed)?;
     records.send(hello)?;
     let (transport, proof) = initiator.finish(&records.receive()?)?;
     records.send(proof)?;

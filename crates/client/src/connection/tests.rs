@@ -157,7 +157,7 @@ fn large(nonce: u64) -> Reply {
 }
 
 fn open(mut dial: Dial) -> Connection {
-    Connection::open(&mut dial, LinkSecret::from_bytes([4; 32]), Clock::start()).unwrap()
+    Connection::open(&mut dial, LinkSecret::from_bytes([4; 32]), None, Clock::start()).unwrap()
 }
 
 /// Everything up to the link, or the reason why there is none.

@@ -6,7 +6,7 @@ use crate::engine::Hands;
 use crate::identity::direct_suites;
 use crate::mls::key_package;
 use undertone_wire::codec::{Blob, List};
-use undertone_wire::frame::{Code, KeyPackage, Request};
+use undertone_wire::frame::{Code, DeviceKey, KeyPackage, Request};
 use undertone_wire::ids::Incarnation;
 
 /// Key packages given to the relay at once, beside the last resort: chats others start while one
@@ -15,6 +15,9 @@ pub(super) const PACKAGES: usize = 4;
 
 /// New ones are published when no more are left.
 pub(super) const PACKAGES_LOW: u32 = 1;
+
+/// The row of the pre-shared key that the account got when it last registered.
+pub(super) const KEY_ROW: &[u8] = b"device-key";
 
 impl Hands<'_, '_> {
     pub(super) fn register(&mut self) {
@@ -27,6 +30,9 @@ impl Hands<'_, '_> {
     }
 
     pub(super) fn registration_refused(&mut self, code: Code, detail: u64) {
+        if matches!(code, Code::KeyUsed | Code::KeyForeign) && self.drop_key() {
+            return;
+        }
         if code == Code::Outdated && self.raise_card(detail) {
             return self.register();
         }
@@ -45,6 +51,24 @@ impl Hands<'_, '_> {
         self.cx.event(EventKind::RegistrationRefused(code));
     }
 
+    /// The pre-shared key of one's own lets nobody in any more; the invite's may. False: there was none.
+    fn drop_key(&mut self) -> bool {
+        let had = self.cx.core.key.take().is_some();
+        if had {
+            self.cx.delete(KEY_ROW);
+            self.cx.step.redial = true;
+        }
+        had
+    }
+
+    /// From the next connection on this key is the one to come with.
+    fn keep_key(&mut self, key: Option<DeviceKey>) {
+        if let Some(key) = key.filter(|key| self.cx.core.key.as_ref() != Some(key)) {
+            self.cx.put(KEY_ROW, &key);
+            self.cx.core.key = Some(key);
+        }
+    }
+
     /// Another copy of this profile has a newer card. It counts, unless this device has just taken
     /// new keys: then its card is raised above the other's, once a link.
     fn raise_card(&mut self, known: u64) -> bool {
@@ -58,10 +82,17 @@ impl Hands<'_, '_> {
         true
     }
 
-    pub(super) fn registered(&mut self, seq: u32, store: Incarnation, online: u32) {
+    pub(super) fn registered(
+        &mut self,
+        seq: u32,
+        store: Incarnation,
+        online: u32,
+        key: Option<DeviceKey>,
+    ) {
         if self.answered(seq) != Some(Ask::Register) {
             return;
         }
+        self.keep_key(key);
         let profile = &mut self.cx.core.profile;
         let first = !profile.registered;
         let restarted = profile.store.is_some_and(|before| before != store);

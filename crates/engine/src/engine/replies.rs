@@ -10,11 +10,17 @@ use undertone_wire::ids::{Incarnation, LogId};
 impl Hands<'_, '_> {
     pub(super) fn reply(&mut self, reply: Reply) {
         match reply {
-            Reply::Pong { .. } | Reply::Invited { .. } | Reply::Invites { .. } | Reply::Seen(_) => {
-            }
+            Reply::Pong { .. }
+            | Reply::Invited { .. }
+            | Reply::Invites { .. }
+            | Reply::Members { .. }
+            | Reply::Figures { .. }
+            | Reply::Seen(_) => {}
             Reply::Done { seq } => self.done(seq),
             Reply::Refused { seq, code, detail } => self.refused(seq, code, detail),
-            Reply::Registered { seq, store, online } => self.registered(seq, store, online),
+            Reply::Registered { seq, store, online, key } => {
+                self.registered(seq, store, online, key);
+            }
             Reply::Found { seq, card } => self.found_card(seq, card),
             Reply::TakenKeyPackage { seq, package } => {
                 self.package(seq, package);

@@ -2,7 +2,8 @@
 
 use super::facts::{Facts, Letter};
 use super::reading::Reader;
-use super::{Asked, Turn, is_there};
+use super::{Asked, Turn};
+use crate::directory::closed_to_letters;
 use crate::input::ConnId;
 use crate::limits::{MAX_BATCH, MAX_TRIES};
 use crate::store::{Account, Charge, CompareAppend, Operation, Outcome, Share, StoredEntry};
@@ -22,6 +23,8 @@ pub(super) struct Inbox {
     in_flight: Option<Batch>,
     conflicts: u8,
     pub(super) reader: Option<Reader>,
+    /// Why nobody may write to it; none: everybody may.
+    pub(super) closed: Option<Code>,
 }
 
 /// Requests with their verdicts, and what their write adds to what is stored.
@@ -36,6 +39,8 @@ pub(super) enum Record {
     #[default]
     Unread,
     Reading,
+    /// Read, and its owner's record is not.
+    Owner(Box<Facts>),
     Known(Box<Facts>),
 }
 
@@ -96,7 +101,7 @@ impl Inbox {
         self.queue.is_empty()
             && self.in_flight.is_none()
             && self.reader.is_none()
-            && !matches!(self.record, Record::Reading)
+            && !matches!(self.record, Record::Reading | Record::Owner(_))
     }
 
     pub(super) fn forget(&mut self, conn: ConnId) {
@@ -115,25 +120,32 @@ impl Inbox {
     }
 
     pub(super) fn header_read(&mut self, outcome: Outcome, turn: &mut Turn<'_, '_>) {
-        match outcome {
-            // There is no inbox yet: is there such a member?
-            Outcome::Header { version: 0, .. } => {
-                turn.ask(Asked::Owner, Operation::ReadHeader);
-            }
-            Outcome::Header { version, header, rows } => match Facts::read(version, &header, &rows)
-            {
-                Ok(facts) => self.known(facts, turn),
-                Err(_) => self.fail(Code::StoreFailed, turn),
-            },
-            _ => self.fail(Code::StoreFailed, turn),
-        }
+        let facts = match outcome {
+            Outcome::Header { version: 0, .. } => Ok(Facts::new()),
+            Outcome::Header { version, header, rows } => Facts::read(version, &header, &rows),
+            _ => return self.fail(Code::StoreFailed, turn),
+        };
+        let Ok(facts) = facts else { return self.fail(Code::StoreFailed, turn) };
+        self.record = Record::Owner(Box::new(facts));
+        turn.ask(Asked::Owner, Operation::ReadHeader);
     }
 
     pub(super) fn owner_read(&mut self, outcome: &Outcome, turn: &mut Turn<'_, '_>) {
-        match is_there(outcome) {
-            Some(true) => self.known(Facts::new(), turn),
-            Some(false) => self.fail(Code::UnknownMember, turn),
-            None => self.fail(Code::StoreFailed, turn),
+        let Record::Owner(facts) = std::mem::take(&mut self.record) else { return };
+        let closed = match outcome {
+            Outcome::Header { header, .. } => closed_to_letters(header),
+            _ => Err(Code::StoreFailed),
+        };
+        match closed {
+            // Of a member that never was there is nothing to let go of.
+            Ok(Some(Code::UnknownMember)) if facts.version == 0 => {
+                self.fail(Code::UnknownMember, turn);
+            }
+            Ok(closed) => {
+                self.closed = closed;
+                self.known(*facts, turn);
+            }
+            Err(code) => self.fail(code, turn),
         }
     }
 
@@ -192,7 +204,10 @@ impl Inbox {
             if let Wish::Subscribe { after } = post.wish {
                 return self.subscribe(&post, after, turn);
             }
-            let verdict = judge(facts, &mut post, &mut write, turn);
+            let verdict = match (&post.wish, self.closed) {
+                (Wish::Append { .. }, Some(code)) => Verdict::Refused(code),
+                _ => judge(facts, &mut post, &mut write, turn),
+            };
             changes |= matches!(verdict, Verdict::Appended { .. })
                 || matches!(post.wish, Wish::Token { .. })
                 || write.trim > 0;

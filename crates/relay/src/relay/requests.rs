@@ -3,6 +3,7 @@
 use super::Parts;
 use crate::connection::{Registration, seq_of};
 use crate::context::Member;
+use crate::directory::{Entrance, Fate, Source};
 use crate::input::{ConnId, Standing};
 use crate::limits::MAX_UNREGISTERED;
 use crate::log::Asker;
@@ -82,9 +83,35 @@ impl Parts<'_, '_> {
             return self.ctx.refuse(conn, seq, Code::AlreadyRegistered, 0);
         }
         connection.registration = Registration::Pending;
-        match connection.check(&card, proof, self.config.relay_key) {
-            Ok(()) => self.directory.register(conn, seq, card, &mut self.ctx),
+        let checked = connection.check(&card, proof, self.config.relay_key);
+        let (standing, source) = (connection.standing, connection.source);
+        let entrance = checked.and_then(|()| self.entrance(standing, source, &card));
+        match entrance {
+            Ok(entrance) => self.directory.register(conn, seq, card, entrance, &mut self.ctx),
             Err(code) => self.not_registered(conn, seq, (code, 0)),
+        }
+    }
+
+    /// What the pre-shared key that a connection came with says about who may register on it.
+    fn entrance(
+        &mut self,
+        standing: Standing,
+        source: Source,
+        card: &Card,
+    ) -> Result<Entrance, Code> {
+        match standing {
+            Standing::Member | Standing::Console | Standing::Operator => Ok(Entrance::Own),
+            Standing::Invited { invite, uses } => {
+                let now_ms = self.ctx.now.mono_ms;
+                if self.directory.guesses.are_used_up(source, now_ms) {
+                    return Err(Code::RateLimited);
+                }
+                Ok(Entrance::Invite { invite, uses })
+            }
+            Standing::Device { id } => {
+                let number = self.root.and_then(|root| root.number(id, &card.account.hash()));
+                Ok(Entrance::Key { number: number.ok_or(Code::KeyForeign)? })
+            }
         }
     }
 
@@ -94,7 +121,22 @@ impl Parts<'_, '_> {
                 self.observers.insert(conn);
                 return self.ctx.done(conn, seq);
             }
-            OperatorCommand::InviteNew { label } => InviteAction::Make { conn, seq, label },
+            OperatorCommand::MemberList { after } => {
+                return self.directory.roll(conn, seq, after, &mut self.ctx);
+            }
+            OperatorCommand::MemberBlock { account } => {
+                return self.directory.decide(conn, seq, account, Fate::Block, &mut self.ctx);
+            }
+            OperatorCommand::MemberUnblock { account } => {
+                return self.directory.decide(conn, seq, account, Fate::Unblock, &mut self.ctx);
+            }
+            OperatorCommand::MemberForget { account } => {
+                return self.directory.decide(conn, seq, account, Fate::Forget, &mut self.ctx);
+            }
+            OperatorCommand::Stats => InviteAction::Count { conn, seq },
+            OperatorCommand::InviteNew { label, uses, lifetime } => {
+                InviteAction::Make { conn, seq, label, uses, lifetime }
+            }
             OperatorCommand::InviteList => InviteAction::List { conn, seq },
             OperatorCommand::InviteRevoke { id } => InviteAction::Revoke { conn, seq, id },
         };

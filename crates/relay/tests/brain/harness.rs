@@ -378,6 +378,8 @@ fn seq_of(reply: &Reply) -> Option<u32> {
         Reply::Done { seq }
         | Reply::Refused { seq, .. }
         | Reply::Registered { seq, .. }
+        | Reply::Members { seq, .. }
+        | Reply::Figures { seq, .. }
         | Reply::Found { seq, .. }
         | Reply::TakenKeyPackage { seq, .. }
         | Reply::Published { seq, .. }

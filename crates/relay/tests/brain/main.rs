@@ -11,11 +11,13 @@ mod harness;
 
 mod bounds;
 mod directory;
+mod entrance;
 mod inbox;
 mod limits;
 mod log_order;
 mod log_reading;
 mod log_rules;
+mod members;
 mod operator;
 mod presence;
 mod registration;

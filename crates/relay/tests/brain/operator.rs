@@ -61,7 +61,7 @@ fn invites_are_the_shells_and_its_answers_go_to_who_asked() {
     let label = Text::new("for Bob".into()).unwrap();
     let id = EntryId([1; 16]);
     for (seq, asked) in [
-        (1, OperatorCommand::InviteNew { label: label.clone() }),
+        (1, OperatorCommand::InviteNew { label: label.clone(), uses: Some(3), lifetime: Some(60) }),
         (2, OperatorCommand::InviteList),
         (3, OperatorCommand::InviteRevoke { id }),
         (4, OperatorCommand::InviteRevoke { id }),
@@ -71,7 +71,13 @@ fn invites_are_the_shells_and_its_answers_go_to_who_asked() {
     assert_eq!(
         world.invites,
         [
-            InviteAction::Make { conn, seq: 1, label: label.clone() },
+            InviteAction::Make {
+                conn,
+                seq: 1,
+                label: label.clone(),
+                uses: Some(3),
+                lifetime: Some(60)
+            },
             InviteAction::List { conn, seq: 2 },
             InviteAction::Revoke { conn, seq: 3, id },
             InviteAction::Revoke { conn, seq: 4, id },
@@ -79,11 +85,12 @@ fn invites_are_the_shells_and_its_answers_go_to_who_asked() {
     );
     assert!(world.heard(conn).is_empty());
     let psk = Token([2; 32]);
-    let invites = List::new(vec![InviteLine { id, label, used: 3 }]).unwrap();
+    let invites =
+        List::new(vec![InviteLine { id, label, used: 0, uses: Some(3), expires: None }]).unwrap();
     for answer in [
         InviteAnswer::Made { conn, seq: 1, id, psk: psk.clone() },
         InviteAnswer::Listed { conn, seq: 2, invites: invites.clone() },
-        InviteAnswer::Revoked { conn, seq: 3 },
+        InviteAnswer::Revoked { conn, seq: 3, id },
         InviteAnswer::Failed { conn, seq: 4, code: Code::Absent },
     ] {
         world.input(Input::Invites(answer));
@@ -123,4 +130,29 @@ fn the_operators_key_makes_no_member() {
         world.refused(conn, |seq| Request::CreateLog { seq, log: log(1), terms: terms() }).0,
         Code::NotRegistered
     );
+}
+
+#[test]
+fn the_numbers_are_of_what_happened() {
+    let mut world = World::new();
+    let alice = world.join(&Person::new(1, "Alice"));
+    world.create(alice, log(1), terms());
+    world.append(alice, text(1, 0, "hello"));
+    world.append(alice, text(2, 0, "hello"));
+    world.append_refused(alice, text(9, 0, "hello"));
+    let stats = world.relay.stats();
+    assert_eq!((stats.connections, stats.online, stats.registrations), (1, 1, 1));
+    assert_eq!((stats.stored.logs, stats.stored.entries, stats.appends), (1, 2, 2));
+    assert_eq!(stats.stored.bytes, i64::try_from(stats.appended_bytes).unwrap());
+    assert_eq!(stats.refused.into_iter().collect::<Vec<_>>(), [(Code::OutOfOrder, 1)]);
+
+    let conn = operator(&mut world);
+    world.frame(conn, Request::Operator { seq: 1, command: OperatorCommand::Stats });
+    assert_eq!(world.invites, [InviteAction::Count { conn, seq: 1 }]);
+    let figures = vec![("seconds up", 7)];
+    world.input(Input::Invites(InviteAnswer::Counted { conn, seq: 1, figures }));
+    let [Reply::Figures { figures, .. }] = &world.heard(conn)[..] else { panic!() };
+    let value = |name: &str| figures.iter().find(|f| f.name.as_str() == name).unwrap().value;
+    assert_eq!((value("seconds up"), value("members online"), value("logs")), (7, 1, 1));
+    assert_eq!(value("refused: out of order"), 1);
 }

@@ -114,7 +114,7 @@ impl Link {
     pub(super) fn read(
         &mut self,
         (connection, address): (ConnectionId, SocketAddr),
-        keys: &Keys,
+        (keys, now): (&Keys, Now),
         inputs: &mut Vec<Input>,
         out: &mut Vec<u8>,
     ) -> Result<(), LinkEnd> {
@@ -124,12 +124,12 @@ impl Link {
                 Framed::Alive => continue,
                 Framed::Close(code) => return Err(self.closed(code)),
             };
-            match self.session.receive(&record, keys).map_err(LinkEnd::Session)? {
+            match self.session.receive(&record, keys, now).map_err(LinkEnd::Session)? {
                 Heard::Answer(answer) => append(&answer, out),
                 Heard::Open(opened) => {
                     self.opened = true;
-                    self.operators = keys.standing(opened.peer) == Standing::Operator;
-                    inputs.push(connected(connection, address, opened, keys));
+                    self.operators = opened.standing == Standing::Operator;
+                    inputs.push(connected(connection, address, opened));
                 }
                 Heard::Data => {}
             }
@@ -180,13 +180,13 @@ fn append(record: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(record);
 }
 
-fn connected(connection: ConnectionId, address: SocketAddr, opened: Opened, keys: &Keys) -> Input {
+fn connected(connection: ConnectionId, address: SocketAddr, opened: Opened) -> Input {
     Input::Connected {
         conn: connection.conn(),
         peer: opened.peer,
         // An address is far shorter than a label.
         address: Text::new(address.to_string()).unwrap_or_default(),
         handshake_hash: opened.handshake_hash,
-        standing: keys.standing(opened.peer),
+        standing: opened.standing,
     }
 }

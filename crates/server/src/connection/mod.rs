@@ -271,7 +271,7 @@ impl Connection {
         let mut answers = std::mem::take(&mut turn.scratch.plain_out);
         answers.clear();
         let peer = (self.id, self.route.peer);
-        let heard = link.read(peer, &turn.shared.keys, turn.inputs, &mut answers);
+        let heard = link.read(peer, (&turn.shared.keys, turn.now), turn.inputs, &mut answers);
         if link.is_open() && !was_open {
             turn.shared.events.tell(Event::Secure(self.route.peer));
             self.registered = link.is_operators();

@@ -1,6 +1,7 @@
 //! The relay's half of invites: which pre-shared keys let in.
 //!
-//! The file holds one line an invite: id and key in hexadecimal digits, then the operator's label.
+//! The file holds one line an invite: id and key in hexadecimal digits, how many it lets in, when it
+//! ends, and the operator's label. Who has joined with it is in the registry.
 
 use super::{unusable, write_private};
 use crate::error::StartError;
@@ -9,20 +10,24 @@ use data_encoding::HEXLOWER;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
-use undertone_wire::limits::{MAX_INVITES, MAX_LABEL};
+use undertone_wire::limits::{MAX_INVITE_USES, MAX_INVITES, MAX_LABEL};
 use undertone_wire::link::{Psk, PskId};
+use undertone_wire::time::Now;
 use zeroize::Zeroizing;
 
 /// First line of the file.
-const HEAD: &str = "undertone invites v1";
+const HEAD: &str = "undertone invites v2";
+
+/// The same of version 1, whose lines have an id, a key and a label: it is still read.
+const HEAD_1: &str = "undertone invites v1";
 
 /// The label of the invite that is made at the first start, and again once it was revoked.
 const DEFAULT: &str = "default";
 
-/// Largest file: two hexadecimal values, a label and three separators a line, and the head.
-const MAX_FILE: usize = MAX_INVITES * (32 + 64 + MAX_LABEL + 3) + HEAD.len() + 1;
+/// Largest file: two hexadecimal values, three numbers, a word, a label and separators a line, and
+/// the head.
+const MAX_FILE: usize = MAX_INVITES * (32 + 64 + 3 * 20 + 10 + MAX_LABEL + 8) + HEAD.len() + 1;
 
 /// One invite, as far as the relay knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +38,57 @@ pub struct Invite {
     pub psk: Psk,
     /// The operator's word for it.
     pub label: String,
-    /// Links that came up with it since the relay started.
-    pub used: u64,
+    /// What it is good for.
+    pub terms: Terms,
+}
+
+/// What an invite is good for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Accounts that it lets in at most; none: no bound.
+    pub uses: Option<u32>,
+    /// When it ends; none: when it is revoked.
+    pub end: Option<End>,
+}
+
+/// When an invite ends: when the wall clock says so, and after so much running time in any case. So a
+/// clock that was put back lengthens no invite, and one that was wrong for a while ends none for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// By the wall clock, milliseconds since 1970 UTC.
+    pub wall_ms: u64,
+    /// When it was made, by the relay's running time.
+    made_ms: u64,
+    /// How long it lives, in milliseconds.
+    lives_ms: u64,
+}
+
+impl End {
+    /// So many seconds from now on.
+    #[must_use]
+    pub fn after(seconds: u64, now: Now) -> Self {
+        let lives_ms = seconds.saturating_mul(1_000);
+        Self { wall_ms: now.wall_ms.saturating_add(lives_ms), made_ms: now.mono_ms, lives_ms }
+    }
+
+    fn has_come(&self, now: Now) -> bool {
+        // A relay that keeps no running time begins at zero again, and knows less then.
+        let ran = now.mono_ms.checked_sub(self.made_ms);
+        now.wall_ms >= self.wall_ms || ran.is_some_and(|ran| ran >= self.lives_ms)
+    }
+}
+
+/// What an id in message 1 leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// An invite that lets in.
+    Good { psk: Psk, uses: Option<u32> },
+    /// One that was revoked.
+    Revoked,
+    /// One whose time is over.
+    Expired,
+    /// None that is known.
+    Unknown,
 }
 
 /// An invite could not be made or revoked; nothing changed.
@@ -49,6 +103,9 @@ pub enum InviteError {
     /// There is none with this id.
     #[error("no such invite")]
     Unknown,
+    /// It would let in nobody, or more than can be remembered.
+    #[error("an invite with a bound lets in 1 to {MAX_INVITE_USES}")]
+    Uses,
     /// The file could not be written.
     #[error("cannot write the invites: {0}")]
     Write(#[from] io::Error),
@@ -63,11 +120,12 @@ impl From<NoRandomness> for InviteError {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Stored {
-    psk: Psk,
+    /// None of a revoked one: it is remembered so that whoever comes with it is told.
+    psk: Option<Psk>,
     label: String,
-    used: AtomicU64,
+    terms: Terms,
 }
 
 type Table = BTreeMap<PskId, Stored>;
@@ -91,10 +149,9 @@ impl InviteFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Table::new(),
             Err(error) => return Err(unusable(&path)(error)),
         };
-        let has_default = table.values().any(|invite| invite.label == DEFAULT);
         let file = Self { path, table: RwLock::new(table), draw };
-        if !has_default {
-            file.create(DEFAULT).map_err(|error| file.cannot_start(error))?;
+        if file.default_invite().is_none() {
+            file.create(DEFAULT, Terms::default()).map_err(|error| file.cannot_start(error))?;
         }
         Ok(file)
     }
@@ -107,21 +164,23 @@ impl InviteFile {
         }
     }
 
-    /// The pre-shared key of this id.
-    pub(crate) fn psk(&self, id: PskId) -> Option<Psk> {
-        self.read().get(&id).map(|invite| invite.psk.clone())
-    }
-
-    /// A link came up with this invite.
-    pub(crate) fn count_use(&self, id: PskId) {
-        if let Some(invite) = self.read().get(&id) {
-            invite.used.fetch_add(1, Ordering::Relaxed);
+    /// What this id leads to.
+    pub(crate) fn find(&self, id: PskId, now: Now) -> Found {
+        match self.read().get(&id) {
+            None => Found::Unknown,
+            Some(Stored { psk: None, .. }) => Found::Revoked,
+            Some(Stored { terms, .. }) if terms.end.is_some_and(|end| end.has_come(now)) => {
+                Found::Expired
+            }
+            Some(Stored { psk: Some(psk), terms, .. }) => {
+                Found::Good { psk: psk.clone(), uses: terms.uses }
+            }
         }
     }
 
-    /// All invites, in the order of their ids.
+    /// All invites that were not revoked, in the order of their ids.
     pub(crate) fn list(&self) -> Vec<Invite> {
-        self.read().iter().map(|(id, stored)| shown(*id, stored)).collect()
+        self.read().iter().filter_map(|(id, stored)| shown(*id, stored)).collect()
     }
 
     /// The invite that is printed at start; none once it was revoked.
@@ -130,7 +189,10 @@ impl InviteFile {
     }
 
     /// Makes an invite; it is on the disk when this returns.
-    pub(crate) fn create(&self, label: &str) -> Result<Invite, InviteError> {
+    pub(crate) fn create(&self, label: &str, terms: Terms) -> Result<Invite, InviteError> {
+        if terms.uses.is_some_and(|uses| uses == 0 || uses > MAX_INVITE_USES) {
+            return Err(InviteError::Uses);
+        }
         if label.len() > MAX_LABEL || label.chars().any(char::is_control) {
             return Err(InviteError::Label);
         }
@@ -139,21 +201,22 @@ impl InviteFile {
         (self.draw)(&mut id)?;
         (self.draw)(psk.as_mut())?;
         let (id, psk) = (PskId(id), Psk::from_bytes(*psk));
-        let stored = Stored { psk, label: label.to_owned(), used: AtomicU64::new(0) };
-        let invite = shown(id, &stored);
+        let invite = Invite { id, psk: psk.clone(), label: label.to_owned(), terms };
+        let stored = Stored { psk: Some(psk), label: label.to_owned(), terms };
         self.change(|table| {
-            if table.len() >= MAX_INVITES {
-                return Err(InviteError::TooMany);
-            }
+            make_room(table)?;
             table.insert(id, stored);
             Ok(())
         })?;
         Ok(invite)
     }
 
-    /// Ends an invite: no new link comes up with it. Who is connected stays.
+    /// Ends an invite: no new link comes up with it. Who has joined with it stays.
     pub(crate) fn revoke(&self, id: PskId) -> Result<(), InviteError> {
-        self.change(|table| table.remove(&id).map(drop).ok_or(InviteError::Unknown))
+        self.change(|table| {
+            let stored = table.get_mut(&id).ok_or(InviteError::Unknown)?;
+            stored.psk.take().map(drop).ok_or(InviteError::Unknown)
+        })
     }
 
     /// Changes a copy, writes it, and only then lets it count.
@@ -162,7 +225,7 @@ impl InviteFile {
         step: impl FnOnce(&mut Table) -> Result<(), InviteError>,
     ) -> Result<(), InviteError> {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let mut next = copy(&table);
+        let mut next = table.clone();
         step(&mut next)?;
         write_private(&self.path, written(&next).as_bytes())?;
         *table = next;
@@ -174,18 +237,18 @@ impl InviteFile {
     }
 }
 
-fn copy(table: &Table) -> Table {
-    let copied = |stored: &Stored| Stored {
-        psk: stored.psk.clone(),
-        label: stored.label.clone(),
-        used: AtomicU64::new(stored.used.load(Ordering::Relaxed)),
-    };
-    table.iter().map(|(id, stored)| (*id, copied(stored))).collect()
+/// What was revoked is forgotten where there is no room for what is not.
+fn make_room(table: &mut Table) -> Result<(), InviteError> {
+    if table.len() < MAX_INVITES {
+        return Ok(());
+    }
+    let revoked = table.iter().find(|(_, stored)| stored.psk.is_none()).map(|(id, _)| *id);
+    revoked.and_then(|id| table.remove(&id)).map(drop).ok_or(InviteError::TooMany)
 }
 
-fn shown(id: PskId, stored: &Stored) -> Invite {
-    let used = stored.used.load(Ordering::Relaxed);
-    Invite { id, psk: stored.psk.clone(), label: stored.label.clone(), used }
+fn shown(id: PskId, stored: &Stored) -> Option<Invite> {
+    let Stored { psk, label, terms } = stored;
+    Some(Invite { id, psk: psk.clone()?, label: label.clone(), terms: *terms })
 }
 
 fn written(table: &Table) -> Zeroizing<String> {
@@ -196,29 +259,73 @@ fn written(table: &Table) -> Zeroizing<String> {
     for (id, invite) in table {
         HEXLOWER.encode_append(id.as_bytes(), &mut text);
         text.push(' ');
-        HEXLOWER.encode_append(invite.psk.as_bytes(), &mut text);
-        text.push(' ');
-        text.push_str(&invite.label);
+        match &invite.psk {
+            Some(psk) => HEXLOWER.encode_append(psk.as_bytes(), &mut text),
+            None => text.push_str(REVOKED),
+        }
+        let uses = invite.terms.uses.map_or_else(|| NONE.to_owned(), |uses| uses.to_string());
+        let end = invite.terms.end.map_or_else(
+            || NONE.to_owned(),
+            |end| format!("{},{},{}", end.wall_ms, end.made_ms, end.lives_ms),
+        );
+        for part in [&uses, &end, &invite.label] {
+            text.push(' ');
+            text.push_str(part);
+        }
         text.push('\n');
     }
     text
 }
 
+/// In the place of a key.
+const REVOKED: &str = "revoked";
+
+/// In the place of a bound that there is not.
+const NONE: &str = "-";
+
 fn read(text: &str) -> Option<Table> {
     let mut lines = text.lines();
-    if lines.next()? != HEAD {
-        return None;
+    match lines.next()? {
+        HEAD => lines.map(read_line).collect(),
+        HEAD_1 => lines.map(read_line_1).collect(),
+        _ => None,
     }
-    lines.map(read_line).collect()
 }
 
 fn read_line(line: &str) -> Option<(PskId, Stored)> {
+    let mut parts = line.splitn(5, ' ');
+    let id = bytes::<16>(parts.next()?)?;
+    let psk = match parts.next()? {
+        REVOKED => None,
+        key => Some(read_key(key)?),
+    };
+    let uses = match parts.next()? {
+        NONE => None,
+        uses => Some(uses.parse().ok()?),
+    };
+    let end = match parts.next()? {
+        NONE => None,
+        end => Some(read_end(end)?),
+    };
+    let label = parts.next()?.to_owned();
+    Some((PskId(id), Stored { psk, label, terms: Terms { uses, end } }))
+}
+
+fn read_end(text: &str) -> Option<End> {
+    let mut parts = text.splitn(3, ',').map(|part| part.parse().ok());
+    Some(End { wall_ms: parts.next()??, made_ms: parts.next()??, lives_ms: parts.next()?? })
+}
+
+fn read_line_1(line: &str) -> Option<(PskId, Stored)> {
     let mut parts = line.splitn(3, ' ');
     let id = bytes::<16>(parts.next()?)?;
-    let psk = Zeroizing::new(bytes::<32>(parts.next()?)?);
+    let psk = Some(read_key(parts.next()?)?);
     let label = parts.next()?.to_owned();
-    let stored = Stored { psk: Psk::from_bytes(*psk), label, used: AtomicU64::new(0) };
-    Some((PskId(id), stored))
+    Some((PskId(id), Stored { psk, label, terms: Terms::default() }))
+}
+
+fn read_key(digits: &str) -> Option<Psk> {
+    Some(Psk::from_bytes(*Zeroizing::new(bytes::<32>(digits)?)))
 }
 
 fn bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
@@ -234,8 +341,19 @@ mod tests {
     use super::*;
     use crate::randomness::system;
 
+    const NOW: Now = Now { mono_ms: 5_000, wall_ms: 1_700_000_000_000 };
+
     fn open(scratch: &Scratch) -> InviteFile {
         InviteFile::open(scratch.path().join("invites"), system).unwrap()
+    }
+
+    fn plain(file: &InviteFile, label: &str) -> Result<Invite, InviteError> {
+        file.create(label, Terms::default())
+    }
+
+    fn lets_in(file: &InviteFile, invite: &Invite) -> bool {
+        let good = Found::Good { psk: invite.psk.clone(), uses: invite.terms.uses };
+        file.find(invite.id, NOW) == good
     }
 
     #[test]
@@ -244,41 +362,88 @@ mod tests {
         let first = open(&scratch).default_invite().unwrap();
         let file = open(&scratch);
         assert_eq!(file.default_invite().unwrap(), first);
-        assert_eq!(file.psk(first.id), Some(first.psk.clone()));
+        assert!(lets_in(&file, &first));
         file.revoke(first.id).unwrap();
-        assert_eq!(file.psk(first.id), None);
+        assert_eq!(file.find(first.id, NOW), Found::Revoked);
         assert_ne!(open(&scratch).default_invite().unwrap().id, first.id);
     }
 
     #[test]
     fn an_invite_that_was_made_or_revoked_stays_so_after_a_restart() {
         let scratch = Scratch::new();
+        let terms = Terms { uses: Some(10), end: Some(End::after(60, NOW)) };
         let (kept, gone) = {
             let file = open(&scratch);
-            let kept = file.create("for my friends, 2026").unwrap();
-            let gone = file.create("").unwrap();
+            let kept = file.create("for my friends, 2026", terms).unwrap();
+            let gone = plain(&file, "").unwrap();
             file.revoke(gone.id).unwrap();
             (kept, gone)
         };
         let file = open(&scratch);
         assert!(file.list().contains(&kept));
-        assert_eq!(file.psk(gone.id), None);
+        assert!(lets_in(&file, &kept));
+        assert_eq!(file.find(gone.id, NOW), Found::Revoked);
+        assert!(!file.list().iter().any(|invite| invite.id == gone.id));
         assert!(matches!(file.revoke(gone.id), Err(InviteError::Unknown)));
+        assert_eq!(file.find(PskId([7; 16]), NOW), Found::Unknown);
+    }
+
+    #[test]
+    fn invites_of_the_first_version_are_still_good() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("invites");
+        let (id, psk) = ("01".repeat(16), "02".repeat(32));
+        std::fs::write(&path, format!("undertone invites v1\n{id} {psk} default\n")).unwrap();
+        let invite = open(&scratch).default_invite().unwrap();
+        assert_eq!((invite.id, invite.psk), (PskId([1; 16]), Psk::from_bytes([2; 32])));
+        assert_eq!(invite.terms, Terms::default());
+    }
+
+    /// Also D07: a clock that jumps.
+    #[test]
+    fn an_invite_ends_when_its_time_is_over_and_no_clock_that_jumps_lengthens_it() {
+        let scratch = Scratch::new();
+        let file = open(&scratch);
+        let end = Some(End::after(60, NOW));
+        let invite = file.create("a minute", Terms { uses: None, end }).unwrap();
+        let at = |mono_ms, wall_ms| file.find(invite.id, Now { mono_ms, wall_ms });
+        let good = Found::Good { psk: invite.psk.clone(), uses: None };
+        let (mono, wall) = (NOW.mono_ms, NOW.wall_ms);
+        assert_eq!(at(mono + 59_999, wall + 59_999), good);
+        assert_eq!(at(mono + 60_000, wall + 60_000), Found::Expired);
+        // Put forward it is refused for as long as the clock is wrong, put back it ends in time.
+        assert_eq!(at(mono + 1, wall + 60_000), Found::Expired);
+        assert_eq!(at(mono + 2, wall + 2), good);
+        assert_eq!(at(mono + 59_999, 0), good);
+        assert_eq!(at(mono + 60_000, 0), Found::Expired);
+        // A relay that keeps no running time begins at zero: the wall clock says it alone.
+        assert_eq!(at(0, wall + 59_999), good);
+        assert_eq!(at(0, wall + 60_000), Found::Expired);
+    }
+
+    #[test]
+    fn an_invite_lets_in_somebody_and_no_more_than_can_be_remembered() {
+        let scratch = Scratch::new();
+        let file = open(&scratch);
+        for uses in [0, MAX_INVITE_USES + 1] {
+            let terms = Terms { uses: Some(uses), end: None };
+            assert!(matches!(file.create("", terms), Err(InviteError::Uses)));
+        }
     }
 
     #[test]
     fn a_label_cannot_forge_a_line() {
         let scratch = Scratch::new();
         let file = open(&scratch);
-        assert!(matches!(file.create("a\nb"), Err(InviteError::Label)));
-        assert!(matches!(file.create(&"x".repeat(MAX_LABEL + 1)), Err(InviteError::Label)));
+        assert!(matches!(plain(&file, "a\nb"), Err(InviteError::Label)));
+        assert!(matches!(plain(&file, &"x".repeat(MAX_LABEL + 1)), Err(InviteError::Label)));
     }
 
     #[test]
     fn a_damaged_file_is_named_and_kept() {
         let scratch = Scratch::new();
         let path = scratch.path().join("invites");
-        for text in ["", "something else", "undertone invites v1\nabcd efgh x\n"] {
+        for text in ["", "something else", "undertone invites v2\nabcd efgh - - x\n"] {
             std::fs::write(&path, text).unwrap();
             let error = InviteFile::open(path.clone(), system).unwrap_err();
             assert!(matches!(error, StartError::Damaged { .. }), "{error}");
@@ -287,22 +452,24 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_bound_on_invites() {
+    fn there_is_a_bound_on_invites_and_revoked_ones_make_room() {
+        let end = Some(End { wall_ms: u64::MAX, made_ms: u64::MAX, lives_ms: u64::MAX });
         let table = (0..MAX_INVITES as u32).map(|n| {
             let mut id = [0; 16];
             id[..4].copy_from_slice(&n.to_be_bytes());
-            let stored = Stored {
-                psk: Psk::from_bytes([1; 32]),
-                label: "x".repeat(MAX_LABEL),
-                used: AtomicU64::new(0),
-            };
-            (PskId(id), stored)
+            let terms = Terms { uses: Some(u32::MAX), end };
+            let psk = Some(Psk::from_bytes([1; 32]));
+            (PskId(id), Stored { psk, label: "x".repeat(MAX_LABEL), terms })
         });
         let table: Table = table.collect();
+        let first = *table.keys().next().unwrap();
         assert!(written(&table).len() <= MAX_FILE, "the text outgrows the room kept for it");
         let scratch = Scratch::new();
         let path = scratch.path().join("invites");
         let file = InviteFile { path, table: RwLock::new(table), draw: system };
-        assert!(matches!(file.create("one more"), Err(InviteError::TooMany)));
+        assert!(matches!(plain(&file, "one more"), Err(InviteError::TooMany)));
+        file.revoke(first).unwrap();
+        plain(&file, "one more").unwrap();
+        assert_eq!(file.find(first, NOW), Found::Unknown);
     }
 }

@@ -7,6 +7,7 @@
 //! | `keys/certificate-*.pem`, `keys/certificate-*.key.pem` | the self-signed certificate and its key |
 //! | `keys/operator` | the secret that operator commands prove |
 //! | `keys/invites` | the relay's half of every invite |
+//! | `keys/devices` | what the pre-shared keys of who has joined follow from |
 //! | `registry` | who owns which id and name (SQLite) |
 //! | `store/relay` | logs, inboxes and key packages (SQLite); none of a stateless relay |
 
@@ -17,8 +18,8 @@ mod lock;
 mod operator;
 
 pub(crate) use certificate::{Identity, load_identity};
-pub(crate) use invites::InviteFile;
-pub use invites::{Invite, InviteError};
+pub use invites::{End, Invite, InviteError, Terms};
+pub(crate) use invites::{Found, InviteFile};
 use operator::OperatorKeys;
 pub use operator::{NotRunning, OperatorAccess};
 
@@ -31,6 +32,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use undertone_relay::DeviceRoot;
 use zeroize::Zeroizing;
 
 /// A data folder that nobody else works in for as long as this value lives.
@@ -70,6 +72,11 @@ impl DataFolder {
     /// The link's static secret, made at the first start.
     pub(crate) fn relay_secret(&self, draw: Draw) -> Result<Zeroizing<[u8; 32]>, StartError> {
         keys::load_or_make(&self.key_file("relay"), draw)
+    }
+
+    /// What the keys of accounts follow from, made at the first start.
+    pub(crate) fn device_root(&self, draw: Draw) -> Result<DeviceRoot, StartError> {
+        Ok(DeviceRoot::from_bytes(*keys::load_or_make(&self.key_file("devices"), draw)?))
     }
 
     /// The operator's keys, made at the first start.

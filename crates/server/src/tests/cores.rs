@@ -37,7 +37,7 @@ fn owners(threads: Option<NonZeroUsize>, connections: usize) -> Owners {
     let (scratch, owners) = (Scratch::new(), Arc::new(Mutex::new(Owners::new())));
     let config = Config { threads, ..config(&scratch) };
     let brain = Noting { echo: Echo::default(), owners: owners.clone() };
-    let server = start(config, Page::default(), |_, _| Ok(brain)).unwrap();
+    let server = start(config, Page::default(), |_, _, _| Ok(brain)).unwrap();
     let scene = Scene { server, scratch };
     let mut devices: Vec<_> = (0..connections).map(|_| scene.plain_link()).collect();
     for device in &mut devices {

@@ -120,7 +120,7 @@ impl Scene {
         let scratch = Scratch::new();
         let mut config = config(&scratch);
         change(&mut config);
-        let server = start(config, Page::default(), |_, _| Ok(Echo::default())).unwrap();
+        let server = start(config, Page::default(), |_, _, _| Ok(Echo::default())).unwrap();
         Self { server, scratch }
     }
 

@@ -25,7 +25,8 @@ fn plain_link_from(peer: &str, url: Option<&str>) -> (String, Vec<Event>) {
     let invites = InviteFile::open(folder.key_file("invites"), system).unwrap();
     let operator = folder.operator(system).unwrap().into();
     let secret = LinkSecret::from_bytes([1; 32]);
-    let keys = Keys { secret, invites, operator, draw: system };
+    let devices = undertone_relay::DeviceRoot::from_bytes([5; 32]);
+    let keys = Keys { secret, invites, devices, operator, draw: system };
     let (events, told, _) = Events::new();
     let site = Site { url: url.map(|url| Origin::parse(url).unwrap()), page: Page::default() };
     let shared = Shared { site, keys, limits: config.limits, events };

@@ -47,7 +47,7 @@ fn relay(broken: &'static AtomicBool, draw: crate::randomness::Draw) -> Scene {
     broken.store(false, Ordering::SeqCst);
     let scratch = Scratch::new();
     let config = Config { draw, ..config(&scratch) };
-    let server = start(config, Page::default(), |_, _| Ok(Echo::default())).unwrap();
+    let server = start(config, Page::default(), |_, _, _| Ok(Echo::default())).unwrap();
     Scene { server, scratch }
 }
 
@@ -99,10 +99,10 @@ fn a22_without_randomness_no_invite_is_made() {
     let (before, file) = (ids(&scene.server), scene.scratch.path().join("keys/invites"));
     let written = std::fs::read(&file).unwrap();
     BROKEN.store(true, Ordering::SeqCst);
-    let made = scene.server.create_invite("for Alice");
+    let made = scene.server.create_invite("for Alice", crate::Terms::default());
     assert!(matches!(made, Err(InviteError::Randomness)), "{made:?}");
     assert_eq!(ids(&scene.server), before);
     assert_eq!(std::fs::read(&file).unwrap(), written);
     BROKEN.store(false, Ordering::SeqCst);
-    scene.server.create_invite("for Alice").unwrap();
+    scene.server.create_invite("for Alice", crate::Terms::default()).unwrap();
 }

@@ -137,7 +137,7 @@ fn the_operator_makes_lists_and_revokes_invites_and_observes() {
         operator.reply()
     };
     let label = Text::new("friends".to_owned()).unwrap();
-    let reply = ask(1, OperatorCommand::InviteNew { label });
+    let reply = ask(1, OperatorCommand::InviteNew { label, uses: None, lifetime: None });
     let Reply::Invited { seq: 1, id, psk } = reply else { panic!("{reply:?}") };
     let (psk_id, psk) = (PskId(id.0), Psk::from_bytes(psk.0));
     let friend = scene.link_with(psk_id, &psk);

@@ -11,7 +11,8 @@ use crate::server::{Server, start};
 fn keys_and_certificate_are_the_same_at_every_start() {
     let scratch = Scratch::new();
     let facts = || {
-        let server = start(config(&scratch), Page::default(), |_, _| Ok(Echo::default())).unwrap();
+        let server =
+            start(config(&scratch), Page::default(), |_, _, _| Ok(Echo::default())).unwrap();
         (server.relay_key(), server.certificate_pin().unwrap().0, server.default_invite().unwrap())
     };
     let first = facts();

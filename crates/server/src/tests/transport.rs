@@ -63,7 +63,7 @@ fn a_large_file_arrives_whole_and_the_next_request_after_it() {
     let asset = Asset { content_type: "application/wasm".into(), bytes: bytes.clone().into() };
     let page = Page { assets: [("/app.wasm".to_owned(), asset)].into() };
     let config = super::harness::config(&scratch);
-    let server = start(config, page, |_, _| Ok(super::harness::Echo::default())).unwrap();
+    let server = start(config, page, |_, _, _| Ok(super::harness::Echo::default())).unwrap();
     let scene = Scene { server, scratch };
     let mut socket = scene.tls();
     let request = "GET /app.wasm HTTP/1.1\r\nHost: localhost\r\n\r\n";

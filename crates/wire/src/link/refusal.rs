@@ -5,7 +5,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// No invite or device has this pre-shared key's id: revoked, expired, used up, never given.
+    /// No invite or device has this pre-shared key's id: it was never given, or long ago.
     UnknownInvite,
     /// The last message did not prove the pre-shared key.
     PskMismatch,
@@ -29,11 +29,15 @@ pub enum Refusal {
     Replaced,
     /// Too many attempts; later may work.
     RateLimited,
+    /// The operator has revoked this invite.
+    InviteRevoked,
+    /// This invite's time is over.
+    InviteExpired,
 }
 
 impl Refusal {
     /// Every one, in the order of the codes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::UnknownInvite,
         Self::PskMismatch,
         Self::WrongRelay,
@@ -46,6 +50,8 @@ impl Refusal {
         Self::SlowReader,
         Self::Replaced,
         Self::RateLimited,
+        Self::InviteRevoked,
+        Self::InviteExpired,
     ];
 
     /// The close code: 4000 and above are an application's own (RFC 6455 §7.4.2).
@@ -64,6 +70,8 @@ impl Refusal {
             Self::SlowReader => 4009,
             Self::Replaced => 4010,
             Self::RateLimited => 4011,
+            Self::InviteRevoked => 4012,
+            Self::InviteExpired => 4013,
         }
     }
 
@@ -89,6 +97,8 @@ impl Refusal {
             Self::SlowReader => "reads too slowly",
             Self::Replaced => "replaced by a newer connection of the same device",
             Self::RateLimited => "too many attempts; try again later",
+            Self::InviteRevoked => "this invite was revoked",
+            Self::InviteExpired => "this invite has expired",
         }
     }
 }

@@ -6,10 +6,11 @@ use undertone_wire::account::{
 };
 use undertone_wire::codec::{Blob, List, Text};
 use undertone_wire::frame::{
-    Append, Code, Cursor, Entry, EntryKind, InviteLine, KeyPackage, LogTerms, OperatorCommand,
-    Present, Reply, Request, Seen, Start, Who, WriterMark,
+    Append, Code, Cursor, DeviceKey, Entry, EntryKind, Figure, InviteLine, KeyPackage, LogTerms,
+    MemberLine, OperatorCommand, Present, Reply, Request, Seen, Start, Who, WriterMark,
 };
 use undertone_wire::ids::{ClientId, EntryId, Hash, Incarnation, LinkKey, LogId, Token, TokenHash};
+use undertone_wire::link::{Psk, PskId};
 use undertone_wire::name::Name;
 
 pub(crate) type Named<T> = Vec<(&'static str, T)>;
@@ -81,7 +82,6 @@ pub(crate) fn requests() -> Named<Request> {
     let proof = context().sign(&account(AccountKind::Ed25519), &card);
     let terms = LogTerms { epoch: 1, token: NEXT, slots: 2, per_writer: 0, ttl: 86_400 };
     let packages = List::new(vec![package(false), package(true)]).unwrap();
-    let label = Text::new("for Zoë".to_owned()).unwrap();
     let log = LOG;
     vec![
         ("ping", Request::Ping { nonce: 24 }),
@@ -107,10 +107,28 @@ pub(crate) fn requests() -> Named<Request> {
         ("inbox-token", Request::InboxToken { seq: 1, hash: NEXT }),
         ("watch-presence", Request::WatchPresence { seq: u32::MAX }),
         ("operator-observe", operator(OperatorCommand::Observe)),
-        ("operator-invite-new", operator(OperatorCommand::InviteNew { label })),
+        ("operator-invite-new", operator(invite_new(None, None))),
+        ("operator-invite-new-bounded", operator(invite_new(Some(10), Some(604_800)))),
+        ("operator-invite-new-expiring", operator(invite_new(None, Some(1)))),
         ("operator-invite-list", operator(OperatorCommand::InviteList)),
         ("operator-invite-revoke", operator(OperatorCommand::InviteRevoke { id: ENTRY_ID })),
+        ("operator-member-list", operator(OperatorCommand::MemberList { after: None })),
+        ("operator-member-list-on", operator(OperatorCommand::MemberList { after: Some(HASH) })),
+        ("operator-member-block", operator(OperatorCommand::MemberBlock { account: HASH })),
+        ("operator-member-unblock", operator(OperatorCommand::MemberUnblock { account: HASH })),
+        ("operator-member-forget", operator(OperatorCommand::MemberForget { account: HASH })),
+        ("operator-stats", operator(OperatorCommand::Stats)),
     ]
+}
+
+fn invite_new(uses: Option<u32>, lifetime: Option<u64>) -> OperatorCommand {
+    let label = Text::new("for Zoë".to_owned()).unwrap();
+    OperatorCommand::InviteNew { label, uses, lifetime }
+}
+
+fn member_line(known: bool, blocked: Option<u64>) -> MemberLine {
+    let (client_id, name) = (known.then(client_id), known.then(name));
+    MemberLine { account: HASH, client_id, name, online: known, since: TIME, blocked }
 }
 
 fn entry(kind: EntryKind) -> Reply {
@@ -132,13 +150,19 @@ pub(crate) fn replies() -> Named<Reply> {
     let mark = WriterMark { number: 3, hash: HASH };
     let members = List::new(vec![present()]).unwrap();
     let label = Text::new("for Zoë".to_owned()).unwrap();
-    let invites = List::new(vec![InviteLine { id: ENTRY_ID, label, used: 2 }]).unwrap();
+    let line =
+        |uses, expires| InviteLine { id: ENTRY_ID, label: label.clone(), used: 2, uses, expires };
+    let invites = List::new(vec![line(None, None), line(Some(10), Some(TIME))]).unwrap();
+    let lines = vec![member_line(true, None), member_line(false, Some(TIME))];
+    let figure = Figure { name: Text::new("logs".to_owned()).unwrap(), value: 7 };
+    let key = Some(DeviceKey { id: PskId([6; 16]), psk: Psk::from_bytes([7; 32]) });
     let (log, time) = (LOG, TIME);
     vec![
         ("pong", Reply::Pong { nonce: 24 }),
         ("done", Reply::Done { seq: 1 }),
         ("refused", Reply::Refused { seq: 1, code: Code::Stale, detail: 2 }),
-        ("registered", Reply::Registered { seq: 1, store: INCARNATION, online: 3 }),
+        ("registered", Reply::Registered { seq: 1, store: INCARNATION, online: 3, key: None }),
+        ("registered-key", Reply::Registered { seq: 1, store: INCARNATION, online: 3, key }),
         ("found", Reply::Found { seq: 1, card }),
         ("found-nobody", Reply::Found { seq: 1, card: None }),
         ("taken-key-package", Reply::TakenKeyPackage { seq: 1, package }),
@@ -164,6 +188,12 @@ pub(crate) fn replies() -> Named<Reply> {
         ("invites", Reply::Invites { seq: 1, invites }),
         ("seen", Reply::Seen(Seen::Disconnected { connection: 9 })),
         ("published", Reply::Published { seq: 1, left: 4 }),
+        (
+            "members",
+            Reply::Members { seq: 1, members: List::new(lines).unwrap(), next: Some(HASH) },
+        ),
+        ("members-last", Reply::Members { seq: 1, members: List::default(), next: None }),
+        ("figures", Reply::Figures { seq: 1, figures: List::new(vec![figure]).unwrap() }),
     ]
 }
 
@@ -190,7 +220,7 @@ pub(crate) fn seen() -> Named<Seen> {
 }
 
 /// Every code, by rising number.
-pub(crate) const CODES: [Code; 33] = [
+pub(crate) const CODES: [Code; 38] = [
     Code::Malformed,
     Code::NotRegistered,
     Code::AlreadyRegistered,
@@ -201,6 +231,9 @@ pub(crate) const CODES: [Code; 33] = [
     Code::Outdated,
     Code::Blocked,
     Code::WrongLinkKey,
+    Code::KeyUsed,
+    Code::KeyForeign,
+    Code::InviteUsedUp,
     Code::Absent,
     Code::TokenUnknown,
     Code::Expired,
@@ -219,11 +252,13 @@ pub(crate) const CODES: [Code; 33] = [
     Code::InboxFull,
     Code::UnknownMember,
     Code::NotAllowed,
+    Code::InviteRevoked,
     Code::StoreFailed,
     Code::SlowReader,
     Code::Replaced,
     Code::Stopping,
     Code::Silent,
+    Code::Forgotten,
 ];
 
 /// Keys that are shaped like keys and belong to nobody.

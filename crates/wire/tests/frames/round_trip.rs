@@ -86,9 +86,10 @@ fn the_longest_entry_fits_a_frame_whichever_way_it_goes() {
 #[test]
 fn the_longest_lists_fit_a_frame() {
     use undertone_wire::codec::{List, Text};
-    use undertone_wire::frame::{InviteLine, KeyPackage, Present};
+    use undertone_wire::frame::{Figure, InviteLine, KeyPackage, MemberLine, Present};
     use undertone_wire::limits::{
-        MAX_INVITES, MAX_KEY_PACKAGE, MAX_LABEL, MAX_PUBLISHED, MAX_USER_LIST,
+        MAX_FIGURES, MAX_INVITES, MAX_KEY_PACKAGE, MAX_LABEL, MAX_MEMBERS, MAX_PUBLISHED,
+        MAX_USER_LIST,
     };
     use undertone_wire::name::{MAX_CHARS, Name};
     let name = Name::parse(&"\u{1f00}".repeat(MAX_CHARS)).unwrap();
@@ -99,7 +100,24 @@ fn the_longest_lists_fit_a_frame() {
         bytes: examples::blob(&[0; MAX_KEY_PACKAGE]),
     };
     let label = Text::new("x".repeat(MAX_LABEL)).unwrap();
-    let line = InviteLine { id: examples::ENTRY_ID, label, used: u64::MAX };
+    let most = (u64::MAX, Some(u32::MAX), Some(u64::MAX));
+    let line = InviteLine {
+        id: examples::ENTRY_ID,
+        label: label.clone(),
+        used: most.0,
+        uses: most.1,
+        expires: most.2,
+    };
+    let member = MemberLine {
+        account: examples::HASH,
+        client_id: Some(present.client_id),
+        name: Some(present.name.clone()),
+        online: true,
+        since: most.0,
+        blocked: most.2,
+    };
+    let figures = List::new(vec![Figure { name: label, value: most.0 }; MAX_FIGURES]).unwrap();
+    let lines = List::new(vec![member; MAX_MEMBERS]).unwrap();
     let seq = u32::MAX;
     let packages = List::new(vec![package; MAX_PUBLISHED]).unwrap();
     let members = List::new(vec![present; MAX_USER_LIST]).unwrap();
@@ -108,6 +126,8 @@ fn the_longest_lists_fit_a_frame() {
         codec::encode(&Request::PublishKeyPackages { seq, packages }).len(),
         codec::encode(&Reply::UserList { seq, members, online: seq }).len(),
         codec::encode(&Reply::Invites { seq, invites }).len(),
+        codec::encode(&Reply::Members { seq, members: lines, next: Some(examples::HASH) }).len(),
+        codec::encode(&Reply::Figures { seq, figures }).len(),
     ];
     assert!(lengths.iter().all(|length| *length <= MAX_FRAME), "{lengths:?}");
 }

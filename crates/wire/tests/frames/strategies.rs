@@ -8,10 +8,11 @@ use proptest::prelude::*;
 use undertone_wire::account::{AccountKey, Card, Ed25519Key, P256Key, Signature};
 use undertone_wire::codec::{Blob, List, Text};
 use undertone_wire::frame::{
-    Append, Code, Cursor, Entry, EntryKind, InviteLine, KeyPackage, LogTerms, OperatorCommand,
-    Present, Reply, Request, Seen, Start, Who, WriterMark,
+    Append, Code, Cursor, DeviceKey, Entry, EntryKind, Figure, InviteLine, KeyPackage, LogTerms,
+    MemberLine, OperatorCommand, Present, Reply, Request, Seen, Start, Who, WriterMark,
 };
 use undertone_wire::ids::{ClientId, EntryId, Hash, Incarnation, LinkKey, LogId, Token, TokenHash};
+use undertone_wire::link::{Psk, PskId};
 use undertone_wire::name::Name;
 
 fn client_id() -> impl Strategy<Value = ClientId> {
@@ -167,7 +168,14 @@ fn who() -> impl Strategy<Value = Who> {
 fn command() -> impl Strategy<Value = OperatorCommand> {
     prop_oneof![
         Just(OperatorCommand::Observe),
-        text().prop_map(|label| OperatorCommand::InviteNew { label }),
+        (text(), option::of(seq()), option::of(number())).prop_map(|(label, uses, lifetime)| {
+            OperatorCommand::InviteNew { label, uses, lifetime }
+        }),
+        option::of(hash()).prop_map(|after| OperatorCommand::MemberList { after }),
+        hash().prop_map(|account| OperatorCommand::MemberBlock { account }),
+        hash().prop_map(|account| OperatorCommand::MemberUnblock { account }),
+        hash().prop_map(|account| OperatorCommand::MemberForget { account }),
+        Just(OperatorCommand::Stats),
         Just(OperatorCommand::InviteList),
         entry_id().prop_map(|id| OperatorCommand::InviteRevoke { id }),
     ]
@@ -229,7 +237,31 @@ fn present() -> impl Strategy<Value = Present> {
 }
 
 fn invite_line() -> impl Strategy<Value = InviteLine> {
-    (entry_id(), text(), number()).prop_map(|(id, label, used)| InviteLine { id, label, used })
+    (entry_id(), text(), number(), option::of(seq()), option::of(number()))
+        .prop_map(|(id, label, used, uses, expires)| InviteLine { id, label, used, uses, expires })
+}
+
+fn member_line() -> impl Strategy<Value = MemberLine> {
+    let known = (option::of(client_id()), option::of(name()));
+    (hash(), known, any::<bool>(), number(), option::of(number())).prop_map(
+        |(account, (client_id, name), online, since, blocked)| MemberLine {
+            account,
+            client_id,
+            name,
+            online,
+            since,
+            blocked,
+        },
+    )
+}
+
+fn figure() -> impl Strategy<Value = Figure> {
+    (text(), number()).prop_map(|(name, value)| Figure { name, value })
+}
+
+fn device_key() -> impl Strategy<Value = DeviceKey> {
+    any::<([u8; 16], [u8; 32])>()
+        .prop_map(|(id, psk)| DeviceKey { id: PskId(id), psk: Psk::from_bytes(psk) })
 }
 
 fn mark() -> impl Strategy<Value = WriterMark> {
@@ -279,11 +311,11 @@ pub(crate) fn reply() -> impl Strategy<Value = Reply> {
             code,
             detail
         }),
-        (seq(), incarnation(), seq()).prop_map(|(seq, store, online)| Reply::Registered {
-            seq,
-            store,
-            online
-        }),
+        (seq(), incarnation(), seq(), option::of(device_key()))
+            .prop_map(|(seq, store, online, key)| Reply::Registered { seq, store, online, key }),
+        (seq(), list(member_line()), option::of(hash()))
+            .prop_map(|(seq, members, next)| Reply::Members { seq, members, next }),
+        (seq(), list(figure())).prop_map(|(seq, figures)| Reply::Figures { seq, figures }),
         of_logs,
         of_members,
         code().prop_map(|code| Reply::Bye { code }),
