@@ -202,7 +202,11 @@ impl Parts<'_, '_> {
                     requests: Bucket::full(burst, self.ctx.now.mono_ms),
                 };
                 self.connections.insert(conn, connection);
-                self.ctx.seen(Seen::Connected { connection: conn.0, address, link: peer });
+                let invite = match standing {
+                    Standing::Invited { invite, .. } => Some(invite),
+                    _ => None,
+                };
+                self.ctx.seen(Seen::Connected { connection: conn.0, address, link: peer, invite });
                 if matches!(standing, Standing::Invited { invite, .. } if self.revoked.contains(&invite))
                 {
                     self.fault(conn, Code::InviteRevoked);

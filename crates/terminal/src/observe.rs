@@ -6,9 +6,10 @@ use undertone_wire::frame::Seen;
 #[must_use]
 pub fn line(seen: &Seen) -> String {
     match seen {
-        Seen::Connected { connection, address, link } => {
+        Seen::Connected { connection, address, link, invite } => {
             let address = crate::text::one_line(address.as_str());
-            format!("#{connection} connected from {address}, link key {link}")
+            let by = invite.map_or_else(String::new, |invite| format!(", by invite {invite}"));
+            format!("#{connection} connected from {address}, link key {link}{by}")
         }
         Seen::Registered { connection, client_id, name } => {
             format!("#{connection} registered as {name} ({client_id})")
@@ -67,7 +68,7 @@ mod tests {
     #[test]
     fn an_address_cannot_forge_a_line() {
         let address = Text::new("1.2.3.4\n#9 disconnected".to_owned()).unwrap();
-        let seen = Seen::Connected { connection: 1, address, link: LinkKey([0; 32]) };
+        let seen = Seen::Connected { connection: 1, address, link: LinkKey([0; 32]), invite: None };
         assert_eq!(line(&seen).lines().count(), 1);
     }
 }

@@ -799,6 +799,9 @@ pub enum Seen {
         /// Of the device.
         #[n(2)]
         link: LinkKey,
+        /// The invite that it came with; none for who came with a key of its own.
+        #[n(3)]
+        invite: Option<EntryId>,
     },
     /// A connection proved who it is.
     #[n(1)]

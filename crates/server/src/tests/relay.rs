@@ -147,11 +147,12 @@ fn the_operator_makes_lists_and_revokes_invites_and_observes() {
     let reply = ask(2, OperatorCommand::InviteList);
     let Reply::Invites { seq: 2, invites } = reply else { panic!("{reply:?}") };
     let line = invites.iter().find(|line| line.id == id).unwrap();
-    assert_eq!((line.label.as_str(), line.used), ("friends", 1));
+    // A link alone is nobody who has joined.
+    assert_eq!((line.label.as_str(), line.used), ("friends", 0));
     assert_eq!(invites.len(), 2);
     assert_eq!(ask(3, OperatorCommand::InviteRevoke { id }), Reply::Done { seq: 3 });
     let refused = scene.link_with(psk_id, &psk).err();
-    assert_eq!(refused, Some(Some(Refusal::UnknownInvite.code())));
+    assert_eq!(refused, Some(Some(Refusal::InviteRevoked.code())));
     operator.send(&Request::Operator { seq: 4, command: OperatorCommand::Observe });
     operator.expect(&Reply::Done { seq: 4 });
     let _alice = ALICE.registered(&scene);

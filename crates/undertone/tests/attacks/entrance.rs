@@ -84,8 +84,9 @@ fn an_id_without_its_key_opens_no_link() {
 }
 
 /// Without it: an operator cannot take an invite back without shutting out everybody who used it.
+/// W04h.
 #[test]
-fn a_revoked_invite_keeps_out_who_has_not_joined_and_nobody_else() {
+fn w04h_a_revoked_invite_keeps_out_who_has_not_joined_and_nobody_else() {
     let scene = scene();
     let server = scene.server();
     let (address, invite) = (server.address, scene.relay_invite());

@@ -203,7 +203,14 @@ pub(crate) fn seen() -> Named<Seen> {
     let (position, epoch, commit) = (7, 1, true);
     let whose = Some(client_id());
     vec![
-        ("connected", Seen::Connected { connection, address, link: LINK }),
+        (
+            "connected",
+            Seen::Connected { connection, address: address.clone(), link: LINK, invite: None },
+        ),
+        (
+            "connected-by-invite",
+            Seen::Connected { connection, address, link: LINK, invite: Some(ENTRY_ID) },
+        ),
         ("registered", Seen::Registered { connection, client_id: client_id(), name: name() }),
         ("disconnected", Seen::Disconnected { connection }),
         ("log-created", Seen::LogCreated { connection, log }),

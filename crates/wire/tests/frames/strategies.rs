@@ -329,9 +329,14 @@ pub(crate) fn reply() -> impl Strategy<Value = Reply> {
 /// Anything that a relay sees.
 pub(crate) fn seen() -> impl Strategy<Value = Seen> {
     let of_members = prop_oneof![
-        (number(), text(), link_key()).prop_map(|(connection, address, link)| {
-            Seen::Connected { connection, address, link }
-        }),
+        (number(), text(), link_key(), option::of(entry_id())).prop_map(
+            |(connection, address, link, invite)| Seen::Connected {
+                connection,
+                address,
+                link,
+                invite
+            }
+        ),
         (number(), client_id(), name()).prop_map(|(connection, client_id, name)| {
             Seen::Registered { connection, client_id, name }
         }),
