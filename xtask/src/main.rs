@@ -5,6 +5,7 @@ mod bench;
 mod cargo;
 mod checks;
 mod ci;
+mod conformance;
 mod coverage;
 mod deny;
 mod failure;
@@ -28,6 +29,7 @@ use crate::test::Length;
 const USAGE: &str = "\
 usage: cargo xtask ci                what needs no test: format, lints, map, other machines, docs
        cargo xtask test [--long]     the same, then every test; --long adds what takes hours
+       cargo xtask conformance       the edge under Autobahn, testssl.sh and sslyze: minutes
        cargo xtask bench NAME        one bench of the bench package, in release mode
        cargo xtask fuzz [SECONDS]    every fuzz target for so many seconds (15)
        cargo xtask sim --seeds N --from S [--hard | --soft] [--print]
@@ -57,6 +59,7 @@ fn dispatch(words: &[&str]) -> Result<ExitCode, Failure> {
         ["ci"] => ci::run().map(|()| ExitCode::SUCCESS),
         ["test"] => test::run(Length::Short),
         ["test", "--long"] => test::run(Length::Long),
+        ["conformance"] => conformance::run().map(|()| ExitCode::SUCCESS),
         ["bench", name @ ..] if !name.is_empty() => bench::run(name).map(|()| ExitCode::SUCCESS),
         ["sim", words @ ..] => sim::run(words).map(|()| ExitCode::SUCCESS),
         ["fuzz"] => fuzz::run(fuzz::SHORT).map(reported),

@@ -16,8 +16,9 @@ mod websocket;
 #[cfg(test)]
 mod tests;
 
-pub use error::{Blame, ConnectError};
+pub use error::{Blame, ConnectError, Fingerprints};
 pub use memory::{MemoryDial, MemoryEnds, NotRunning};
+pub(crate) use socket::look_at_certificate;
 
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;

@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod files;
 pub mod local;
 pub mod operator;
+pub mod outside;
 mod platform;
 pub mod profile;
 pub mod store;

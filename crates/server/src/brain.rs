@@ -7,6 +7,7 @@
 
 use crate::clock::Clock;
 use crate::event_loop::LoopHandle;
+use crate::gate::Pass;
 use crate::ids::ConnectionId;
 use crate::keeper::KeeperHandle;
 use crate::registry::RegistryHandle;
@@ -23,6 +24,10 @@ use undertone_wire::time::Now;
 /// last; each is one turn of one loop.
 const BATCHES: usize = 64;
 
+/// Inputs after which no further batch is taken: at a few microseconds each, what one peer sends at
+/// once delays the answers to others by some ten milliseconds at most.
+const INPUTS: usize = 4_096;
+
 /// What a loop is asked to do.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -37,7 +42,7 @@ pub(crate) enum Command {
     /// Closes a connection after what is queued for it; its `Bye` is queued already.
     Close { connection: ConnectionId, code: Code },
     /// Takes over a new socket.
-    Adopt(mio::net::TcpStream, SocketAddr),
+    Adopt(mio::net::TcpStream, SocketAddr, Option<Pass>),
     /// Ends all connections, then the loop.
     Stop,
 }
@@ -147,7 +152,11 @@ impl<B: Brain> Thread<B> {
             Err(RecvTimeoutError::Timeout) => return Some(vec![Input::Tick]),
             Err(RecvTimeoutError::Disconnected) => return None,
         };
-        for message in self.messages.try_iter().take(BATCHES) {
+        for _ in 1..BATCHES {
+            if inputs.len() >= INPUTS {
+                break;
+            }
+            let Ok(message) = self.messages.try_recv() else { break };
             inputs.extend(self.heard(message)?);
         }
         if wake_at.is_some_and(|at| at <= self.clock.now().mono_ms) {

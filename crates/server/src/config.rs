@@ -1,5 +1,7 @@
 //! Everything a relay can be told, resolved by its caller to one value.
 
+use crate::gate::PerAddress;
+use crate::proxies::Proxies;
 use crate::randomness::{self, Draw};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -24,12 +26,20 @@ pub struct Config {
     pub memory: usize,
     /// Where the certificate comes from.
     pub tls: TlsMode,
+    /// Who signs the certificates that clients must show (PEM); without it they show none.
+    pub client_ca: Option<PathBuf>,
+    /// Proxies whose word is taken for where a connection comes from.
+    pub proxies: Option<Proxies>,
+    /// Where figures are given to a scraper, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// Event loops, one thread each; by default one per core.
     pub threads: Option<NonZeroUsize>,
     /// Bounds of connections, each with a default that is safe.
     pub limits: Limits,
     /// Bounds of what members store and ask for.
     pub quotas: Quotas,
+    /// How often the operator's certificate files are looked at.
+    pub(crate) certificate_check: Duration,
     /// Where random bytes come from: the system, except in tests.
     pub(crate) draw: Draw,
 }
@@ -37,6 +47,9 @@ pub struct Config {
 impl Config {
     /// What a small machine can spare beside its connections; a few hundred thousand texts.
     pub const MEMORY: usize = 256 << 20;
+
+    /// A renewed certificate is shown within so long; what is read meanwhile is two files' times.
+    pub(crate) const CERTIFICATE_CHECK: Duration = Duration::from_secs(30);
 
     /// A relay at this address with this data folder, and the defaults for the rest.
     #[must_use]
@@ -48,6 +61,10 @@ impl Config {
             stateless: false,
             memory: Self::MEMORY,
             tls: TlsMode::SelfSigned(KeyKind::Ecdsa),
+            client_ca: None,
+            proxies: None,
+            metrics: None,
+            certificate_check: Self::CERTIFICATE_CHECK,
             threads: None,
             limits: Limits::default(),
             quotas: Quotas::default(),
@@ -68,6 +85,23 @@ pub enum TlsMode {
         /// Its private key (PKCS#8, SEC1 or PKCS#1).
         key: PathBuf,
     },
+    /// Ordered from an ACME server (RFC 8555), and renewed in time.
+    Acme(Acme),
+}
+
+/// Where a certificate is ordered, and for whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acme {
+    /// The name that the certificate is for; the ACME server must reach this relay there, at port
+    /// 443 (RFC 8737).
+    pub domain: String,
+    /// The server's directory.
+    pub directory: String,
+}
+
+impl Acme {
+    /// Let's Encrypt's.
+    pub const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
 }
 
 /// The key of a self-signed certificate.
@@ -84,6 +118,8 @@ pub enum KeyKind {
 pub struct Limits {
     /// Connections held at once, in all phases; one more is closed unanswered.
     pub connections: usize,
+    /// What one address may take of it.
+    pub address: PerAddress,
     /// Bytes that wait for one slow reader before its connection is closed.
     pub send_queue: usize,
     /// From the first byte to the end of the Noise handshake, and for one HTTP request.
@@ -122,6 +158,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: Self::CONNECTIONS,
+            address: PerAddress::default(),
             send_queue: Self::SEND_QUEUE,
             handshake: Self::HANDSHAKE,
             registration: Self::REGISTRATION,

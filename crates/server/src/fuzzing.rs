@@ -6,6 +6,7 @@ use crate::connection::websocket::{Heard, WebSocket};
 use crate::connection::{Connection, Scratch, Shared, Turn};
 use crate::data::{Identity, InviteFile};
 use crate::events::Events;
+use crate::gate::{Gate, PerAddress};
 use crate::ids::ConnectionId;
 use crate::page::{Asset, Page};
 use crate::randomness::system;
@@ -53,7 +54,13 @@ impl Relay {
         let invites = invites(id, psk);
         let keys = Keys { secret, invites, devices, operator, draw: system };
         let (events, _, _) = Events::new();
-        let shared = Shared { site: site(), keys, limits: Limits::default(), events };
+        let shared = Shared {
+            site: site(),
+            keys,
+            limits: Limits::default(),
+            gate: Gate::new(PerAddress::default()),
+            events,
+        };
         Self { shared, tls, certificate }
     }
 
@@ -77,7 +84,7 @@ impl Relay {
         };
         let ends = (SocketAddr::from(([127, 0, 0, 1], 8080)), ([127, 0, 0, 1], 50_000).into());
         let id = ConnectionId::new(0, 0, 1);
-        let connection = Connection::new(id, ends, self.tls.clone(), &mut turn);
+        let connection = Connection::new(id, ends, None, self.tls.clone(), &mut turn);
         Socket { shared: &self.shared, connection, now, inputs, net, scratch }
     }
 
@@ -89,6 +96,7 @@ impl Relay {
             local: SocketAddr::from(([127, 0, 0, 1], 8080)),
             peer: SocketAddr::from((peer, 50_000)),
             secure,
+            wall_ms: 0,
         };
         let mut out = Vec::new();
         match self.shared.site.answer(arrived, &route, &mut out) {
@@ -192,7 +200,7 @@ pub fn websocket(parts: &[&[u8]]) -> (Vec<Vec<u8>>, bool, Vec<u8>) {
                 Ok(Some(Heard::Record(record))) => records.push(record.to_vec()),
                 Ok(Some(Heard::Alive)) => {}
                 Ok(None) => break,
-                Ok(Some(Heard::Close(_))) => return (records, false, out),
+                Ok(Some(Heard::Close(_) | Heard::Text(_))) => return (records, false, out),
                 Err(error) => {
                     socket.close(error.close_code(), "", &mut out);
                     return (records, false, out);
@@ -203,11 +211,68 @@ pub fn websocket(parts: &[&[u8]]) -> (Vec<Vec<u8>>, bool, Vec<u8>) {
     (records, true, out)
 }
 
+/// The WebSocket layer as an echo, for test suites of others (`cargo xtask conformance`).
+pub struct Echo(WebSocket);
+
+impl Echo {
+    /// Takes messages of up to so many bytes.
+    #[must_use]
+    pub fn new(longest: usize) -> Self {
+        Self(WebSocket::echoing(longest))
+    }
+
+    /// Appends the answer to an opening handshake that has arrived whole (RFC 6455 §4.2.2), or
+    /// nothing if it is none.
+    pub fn accept(head: &[u8], out: &mut Vec<u8>) {
+        let mut fields = [httparse::EMPTY_HEADER; 32];
+        let mut request = httparse::Request::new(&mut fields);
+        if !matches!(request.parse(head), Ok(httparse::Status::Complete(_))) {
+            return;
+        }
+        let mut keys = request.headers.iter();
+        let key = keys.find(|field| field.name.eq_ignore_ascii_case("sec-websocket-key"));
+        let Some(key) = key else { return };
+        let accept = tungstenite::handshake::derive_accept_key(key.value);
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        );
+        out.extend_from_slice(answer.as_bytes());
+    }
+
+    /// Takes bytes and appends what is answered; `false`: it is over.
+    pub fn hear(&mut self, arrived: &[u8], out: &mut Vec<u8>) -> bool {
+        self.0.push(arrived);
+        loop {
+            match self.0.next(out) {
+                Ok(Some(Heard::Record(bytes))) => Self::say(0x82, &bytes, out),
+                Ok(Some(Heard::Text(bytes))) => Self::say(0x81, &bytes, out),
+                Ok(Some(Heard::Alive)) => {}
+                Ok(None) => return true,
+                Ok(Some(Heard::Close(_))) => return false,
+                Err(error) => {
+                    self.0.close(error.close_code(), "", out);
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn say(first: u8, bytes: &[u8], out: &mut Vec<u8>) {
+        let start = out.len();
+        WebSocket::begin_binary(bytes.len(), out);
+        if let Some(byte) = out.get_mut(start) {
+            *byte = first;
+        }
+        out.extend_from_slice(bytes);
+    }
+}
+
 fn site() -> Site {
     let bytes: Arc<[u8]> = vec![b'x'; 200_000].into();
     let asset = Asset { content_type: "text/html".to_owned(), bytes };
     let page = Page { assets: [("/".to_owned(), asset)].into() };
-    Site { url: Origin::parse("https://chat.example.org").ok(), page }
+    Site { url: Origin::parse("https://chat.example.org").ok(), proxies: None, page }
 }
 
 /// They are kept in a file, which is read once here.

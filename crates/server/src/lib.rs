@@ -11,8 +11,10 @@
 //! socket ◀─ one write per turn ◀── batches ─────┴─▶ registry thread: ids and names
 //! ```
 
+mod acme;
 mod brain;
 pub mod care;
+mod certificates;
 mod clock;
 mod config;
 mod connection;
@@ -23,12 +25,15 @@ mod events;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gate;
 mod ids;
 mod keeper;
 mod memory;
+mod metrics;
 mod outbox;
 mod page;
 mod platform;
+mod proxies;
 mod randomness;
 mod registry;
 mod server;
@@ -36,15 +41,18 @@ mod session;
 mod sqlite;
 mod stats;
 mod tls;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, KeyKind, Limits, Quotas, TlsMode};
+pub use config::{Acme, Config, KeyKind, Limits, Quotas, TlsMode};
 pub use data::{End, Invite, InviteError, NotRunning, OperatorAccess, Terms};
 pub use error::StartError;
-pub use events::Event;
+pub use events::{Event, Reason};
+pub use gate::PerAddress;
 pub use memory::{LinkClosed, MemoryLink, RecordSender};
 pub use page::{Asset, Page};
+pub use proxies::{ForwardHeader, NotANetwork, Proxies};
 pub use server::{Server, ServerHandle};
 pub use stats::Stats;

@@ -1,25 +1,33 @@
 //! Starting and stopping: the parts of a relay on one machine, and the handle on all of them.
 
 use crate::brain::{self, Brain, Command, Home, Message};
+use crate::certificates::{Shown, certified};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, TlsMode};
 use crate::connection::Shared;
 use crate::connection::http::Site;
-use crate::data::{DataFolder, Invite, InviteError, InviteFile, Terms, load_identity};
+use crate::data::{
+    DataFolder, Identity, Invite, InviteError, InviteFile, Terms, load_identity,
+    operators_certificate,
+};
 use crate::error::StartError;
 use crate::event_loop::{self, Accepting, LoopHandle, Surroundings};
 use crate::events::{Counts, Event, Events};
+use crate::gate::Gate;
 use crate::ids::MAX_LOOPS;
 use crate::keeper::{self, Requests};
 use crate::memory::{self, HubHandle, MemoryLink};
+use crate::metrics::{Figures, Metrics};
 use crate::page::Page;
 use crate::registry;
 use crate::session::Keys;
 use crate::sqlite::{Life, SqliteStore};
 use crate::stats::Stats;
-use crate::tls;
+use crate::tls::{self, ClientRule};
+use crate::upkeep::Upkeep;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mio::net::TcpListener;
+use rustls::ServerConfig;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -90,6 +98,7 @@ impl Keeping {
 #[derive(Debug)]
 pub struct ServerHandle {
     local: SocketAddr,
+    metrics: Option<Metrics>,
     pin: Option<CertificatePin>,
     shared: Arc<Shared>,
     hub: HubHandle,
@@ -97,6 +106,8 @@ pub struct ServerHandle {
     counts: Arc<Counts>,
     connections: Arc<AtomicUsize>,
     loops: Vec<LoopHandle>,
+    /// Dropped, it ends by itself: an ACME server that does not answer delays no end.
+    _upkeep: Sender<()>,
     brain: Sender<Message>,
     /// In the order in which they end.
     threads: Vec<JoinHandle<()>>,
@@ -113,7 +124,7 @@ pub(crate) fn start<B: Brain + 'static>(
     let mut data = DataFolder::open(&config.data)?;
     let identity = load_identity(&config, &data)?;
     let pin = identity.pin;
-    let tls = tls::server_config(identity)?;
+    let (tls, shown) = tls(&config, &data, identity)?;
     let draw = config.draw;
     let secret = LinkSecret::from_bytes(*data.relay_secret(draw)?);
     let relay_key = secret.public();
@@ -130,8 +141,16 @@ pub(crate) fn start<B: Brain + 'static>(
     data.say_address(local)?;
 
     let (events, told, counts) = Events::new();
-    let site = Site { url: config.url, page };
-    let shared = Arc::new(Shared { site, keys, limits: config.limits, events });
+    let upkeep = Upkeep {
+        mode: config.tls.clone(),
+        files: data.certificate_files(&config.tls),
+        shown,
+        check: config.certificate_check,
+        events: events.clone(),
+    };
+    let site = Site { url: config.url, proxies: config.proxies, page };
+    let gate = Gate::new(config.limits.address.clone());
+    let shared = Arc::new(Shared { site, keys, limits: config.limits, gate, events });
 
     let count = config.threads.or_else(|| std::thread::available_parallelism().ok());
     let count = count.map_or(1, usize::from).clamp(1, MAX_LOOPS);
@@ -146,8 +165,14 @@ pub(crate) fn start<B: Brain + 'static>(
     let everyone: Vec<LoopHandle> =
         loops.iter().cloned().chain([hub.commands_to.clone()]).collect();
 
+    let figures =
+        Figures { counts: counts.clone(), open: connections.clone(), brain: brain_sender.clone() };
+    let metrics = config
+        .metrics
+        .map(|address| Metrics::start(address, figures).map_err(cannot_listen(address)));
     let mut handle = ServerHandle {
         local,
+        metrics: metrics.transpose()?,
         pin,
         shared: shared.clone(),
         hub: hub.handle.clone(),
@@ -155,6 +180,7 @@ pub(crate) fn start<B: Brain + 'static>(
         counts,
         connections: connections.clone(),
         loops: everyone.clone(),
+        _upkeep: upkeep.start()?,
         brain: brain_sender.clone(),
         threads: Vec::new(),
         brain_thread: Vec::new(),
@@ -199,11 +225,33 @@ pub(crate) fn start<B: Brain + 'static>(
     Ok(handle)
 }
 
+/// How to speak TLS, and what is shown.
+fn tls(
+    config: &Config,
+    data: &DataFolder,
+    identity: Identity,
+) -> Result<(Arc<ServerConfig>, Arc<Shown>), StartError> {
+    let first = certified(identity, &tls::provider())?;
+    data.say_shown(&first)?;
+    let shown = Arc::new(Shown::new(first));
+    let operator = config.client_ca.is_some().then(|| operators_certificate(data)).transpose()?;
+    let rule = config.client_ca.as_deref().zip(operator);
+    let rule = rule.map(|(authority, operator)| ClientRule { authority, operator });
+    let answers_acme = matches!(config.tls, TlsMode::Acme(_));
+    Ok((tls::showing(shown.clone(), rule, answers_acme)?, shown))
+}
+
 impl ServerHandle {
     /// Where it really listens.
     #[must_use]
     pub fn local_address(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Where figures are given, if anywhere.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|metrics| metrics.address)
     }
 
     /// The relay's static key, which links carry.
@@ -228,7 +276,9 @@ impl ServerHandle {
     #[must_use]
     pub fn relay_half(&self, invite: &Invite) -> RelayInvite {
         let (psk_id, psk) = (invite.id, invite.psk.clone());
-        RelayInvite { relay_key: self.relay_key(), pin: self.pin, psk_id, psk }
+        // Behind a proxy another certificate than ours faces the client.
+        let pin = self.pin.filter(|_| self.shared.site.proxies.is_none());
+        RelayInvite { relay_key: self.relay_key(), pin, psk_id, psk }
     }
 
     /// All invites, in the order of their ids.
@@ -331,8 +381,12 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHand
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|source| match source.kind() {
+    TcpListener::bind(address).map_err(cannot_listen(address))
+}
+
+fn cannot_listen(address: SocketAddr) -> impl Fn(io::Error) -> StartError {
+    move |source| match source.kind() {
         io::ErrorKind::AddrInUse => StartError::AddressInUse(address),
         _ => StartError::CannotListen { address, source },
-    })
+    }
 }

@@ -2,6 +2,7 @@
 //! else's; a connection in memory runs through exactly this.
 
 use crate::data::{Found, InviteFile};
+use crate::events::Reason;
 use crate::randomness::Draw;
 use undertone_relay::{DeviceRoot, Standing};
 use undertone_wire::codec::{self, Malformed};
@@ -90,6 +91,20 @@ impl From<Malformed> for SessionError {
 }
 
 impl SessionError {
+    /// In one word, for the operator.
+    pub(crate) fn reason(self) -> Reason {
+        match self {
+            Self::UnknownInvite | Self::InviteRevoked | Self::InviteExpired => {
+                Reason::UnknownInvite
+            }
+            Self::Link(LinkError::WrongPskOrTampered) => Reason::PreSharedKey,
+            Self::Link(LinkError::VersionUnsupported) => Reason::Version,
+            Self::Link(_) => Reason::Link,
+            Self::Frame => Reason::Frame,
+            Self::Randomness => Reason::Relay,
+        }
+    }
+
     /// The hint that the peer gets.
     pub(crate) fn refusal(self) -> Refusal {
         match self {

@@ -225,7 +225,13 @@ fn connect_help(error: &ConnectError) -> &'static str {
         ConnectError::Refused(_) => "is the relay running? undertone server starts one here",
         ConnectError::UnknownHost(_) => "check the host name, and the network",
         ConnectError::CertificateNotTrusted { .. } => {
-            "ask for a new link over a safe way; if the relay did not change, somebody is in between"
+            "ask for a new link over a safe way: undertone client LINK; if the relay did not change, somebody is in between"
+        }
+        ConnectError::OwnCertificate { missing: true, .. } => {
+            "ask the operator for one, and give it: --client-cert CERT.pem,KEY.pem"
+        }
+        ConnectError::OwnCertificate { missing: false, .. } => {
+            "ask the operator for one that its relay takes: --client-cert CERT.pem,KEY.pem"
         }
         ConnectError::Tls { .. } | ConnectError::NotARelay(_) => {
             "check host and port: something else answers there"

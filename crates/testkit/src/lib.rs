@@ -5,6 +5,7 @@
 #![allow(clippy::print_stderr, reason = "a failed test says what its programs wrote")]
 #![allow(missing_docs, reason = "the scenes are read where they are used")]
 
+pub mod authority;
 pub mod false_relay;
 pub mod middle;
 pub mod peer;

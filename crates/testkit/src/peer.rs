@@ -5,10 +5,11 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, WebSocket};
 use undertone_wire::account::{AccountKind, AccountSecret, Card, RegistrationContext};
@@ -27,6 +28,42 @@ pub fn tcp(relay: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(relay).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
+}
+
+/// The same from another address of this computer (127.0.0.0/8 has many).
+pub fn tcp_from(from: IpAddr, relay: SocketAddr) -> TcpStream {
+    try_tcp_from(from, relay).unwrap()
+}
+
+/// The same, where it may fail.
+pub fn try_tcp_from(from: IpAddr, relay: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(relay), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    socket.connect(&relay.into())?;
+    let socket = TcpStream::from(socket);
+    socket.set_read_timeout(Some(PATIENCE))?;
+    Ok(socket)
+}
+
+/// A plain WebSocket of our subprotocol from that address, with more header fields.
+pub fn websocket_with(relay: SocketAddr, from: IpAddr, fields: &str) -> WebSocket<TcpStream> {
+    let mut request = format!("ws://{relay}/v1/link").into_client_request().unwrap();
+    request.headers_mut().insert("Sec-WebSocket-Protocol", SUBPROTOCOL.parse().unwrap());
+    for field in fields.lines() {
+        let (name, value) = field.split_once(": ").unwrap();
+        let name: tungstenite::http::HeaderName = name.parse().unwrap();
+        request.headers_mut().append(name, value.parse().unwrap());
+    }
+    tungstenite::client(request, tcp_from(from, relay)).unwrap().0
+}
+
+/// The close code with which a relay refuses before anything was said; none, if it waits.
+pub fn refusal_at_once(mut socket: WebSocket<TcpStream>) -> Option<u16> {
+    socket.get_mut().set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    match socket.read() {
+        Ok(Message::Close(frame)) => frame.map(|frame| frame.code.into()),
+        _ => None,
+    }
 }
 
 /// TLS with whoever is there: who attacks asks for no certificate.

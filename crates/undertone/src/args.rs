@@ -53,8 +53,14 @@ pub(crate) enum Sub {
         #[arg(long)]
         replace: bool,
     },
-    /// What is wrong with a relay's data or with a profile, and what is safe to do
+    /// What is wrong with a relay's data, with a profile, or with the way to a relay; and what to do
     Doctor {
+        /// A link, or - to read it from standard input: look at its relay from outside, as a client
+        #[arg(value_name = "LINK | -", conflicts_with_all = ["data", "profile"])]
+        link: Option<String>,
+        /// What to show to a relay that wants a certificate of every client
+        #[arg(long, value_name = "CERT.pem,KEY.pem", requires = "link")]
+        client_cert: Option<String>,
         #[command(flatten)]
         relay: Relay,
         /// A profile instead of a relay: its name, or the start of its id
@@ -88,15 +94,45 @@ pub(crate) struct Server {
     /// Keep no message on the disk, not even encrypted; a restart begins every session anew
     #[arg(long, env = "UNDERTONE_STATELESS", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) stateless: bool,
-    /// The certificate: self-signed, self-signed:rsa, or CERT.pem,KEY.pem [default: self-signed]
+    /// The certificate: self-signed, self-signed:rsa, acme:DOMAIN, or CERT.pem,KEY.pem
+    /// [default: self-signed]
     #[arg(long, value_name = "TLS", env = "UNDERTONE_TLS")]
     pub(crate) tls: Option<String>,
+    /// The ACME server that issues the certificate of acme:DOMAIN [default: Let's Encrypt]
+    #[arg(long, value_name = "https://…", env = "UNDERTONE_ACME_DIRECTORY")]
+    pub(crate) acme_directory: Option<String>,
+    /// Let in only who shows a certificate that these sign
+    #[arg(long, value_name = "CA.pem", env = "UNDERTONE_CLIENT_CA")]
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Networks of proxies in front of this relay, with commas: what they say of where a connection
+    /// comes from is believed, and nobody else's word
+    #[arg(long, value_name = "CIDR", env = "UNDERTONE_BEHIND_PROXY")]
+    pub(crate) behind_proxy: Option<String>,
+    /// The header in which those proxies say it [default: x-forwarded-for]
+    #[arg(long, value_name = "HEADER", env = "UNDERTONE_PROXY_HEADER")]
+    pub(crate) proxy_header: Option<ProxyHeader>,
+    /// Connections that one address may have at once [default: 512]
+    #[arg(long, value_name = "N", env = "UNDERTONE_CONNECTIONS_PER_ADDRESS")]
+    pub(crate) connections_per_address: Option<u32>,
     /// No operator's member and no console: logs to standard error, no link is printed
     #[arg(long, env = "UNDERTONE_NO_CONSOLE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_console: bool,
+    /// Give figures for Prometheus at http://ADDR/metrics; a port alone is one of 127.0.0.1
+    #[arg(long, value_name = "ADDR:PORT", env = "UNDERTONE_METRICS")]
+    pub(crate) metrics: Option<String>,
     /// How logs look without a console [default: text]
     #[arg(long, value_name = "FORMAT", env = "UNDERTONE_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
+}
+
+/// Where proxies say for whom they ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ProxyHeader {
+    /// X-Forwarded-For, as most proxies write it
+    XForwardedFor,
+    /// Forwarded (RFC 7239)
+    Forwarded,
 }
 
 /// How logs look.
@@ -133,6 +169,9 @@ pub(crate) struct Client {
     /// Take new keys for this device: of several copies of this profile this one counts
     #[arg(long)]
     pub(crate) renew: bool,
+    /// What to show to a relay that wants a certificate of every client
+    #[arg(long, value_name = "CERT.pem,KEY.pem", env = "UNDERTONE_CLIENT_CERT")]
+    pub(crate) client_cert: Option<String>,
     /// The kind of key of a new account [default: ed25519]
     #[arg(long, value_name = "KIND", env = "UNDERTONE_IDENTITY")]
     pub(crate) identity: Option<Identity>,

@@ -2,29 +2,8 @@
 
 use std::ffi::OsString;
 
-/// Three ways, the simplest first.
-pub(crate) const PAGE: &str = "\
-How friends reach your relay
-
-A relay listens on 127.0.0.1 unless told otherwise: then only this computer can reach it.
-What they need besides is the link that it prints (or: undertone invite new). Send it over a way
-you trust: whoever has it can come in. It names the relay's key, so nobody in between can pose as
-your relay.
-
-In the same network (LAN)
-  undertone server --listen 0.0.0.0:8080 --url https://192.168.1.5:8080
-  with this computer's own address in --url. Allow the port in its firewall. The certificate is
-  self-signed, and the link carries its pin.
-
-Under a name of your own
-  undertone server --listen 0.0.0.0:443 --url https://chat.example.org --tls CERT.pem,KEY.pem
-  with a certificate for that name. Forward port 443 to this computer.
-
-Through a tunnel
-  Anything that carries TCP to 127.0.0.1:8080 will do, for example a reverse SSH tunnel:
-  ssh -R 8443:127.0.0.1:8080 you@a-server-of-yours
-  undertone server --url https://a-server-of-yours:8443
-  TLS ends at your relay, so the tunnel sees nothing of it.";
+/// Three ways, the simplest first: the page of the documentation itself.
+pub(crate) const PAGE: &str = include_str!("../../../docs/friends.md").trim_ascii_end();
 
 /// Whether this page is wanted: an argument after `--help` is none that other pages have.
 pub(crate) fn is_asked_for(arguments: &[OsString]) -> bool {
@@ -33,4 +12,24 @@ pub(crate) fn is_asked_for(arguments: &[OsString]) -> bool {
         words.as_slice(),
         ["server", "--help" | "-h", "friends"] | ["help", "server", "friends"]
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Cli;
+
+    /// A page that names an option which there is not, or no longer, helps nobody.
+    #[test]
+    fn every_command_on_the_page_is_one() {
+        let lines = PAGE.lines().map(str::trim).filter(|line| line.starts_with("undertone "));
+        let mut count = 0;
+        for line in lines {
+            let words: Vec<OsString> =
+                line.split(' ').map(|word| word.trim_matches('\'').into()).collect();
+            assert!(Cli::read(words).is_ok(), "{line}");
+            count += 1;
+        }
+        assert!(count >= 8, "{count}");
+    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use undertone_client::client::Client;
 use undertone_client::clock::Clock;
 use undertone_client::connection::Dial;
-use undertone_client::endpoint::Endpoint;
+use undertone_client::endpoint::{ClientCertificate, Endpoint};
 use undertone_client::local::{LocalRelay, LocalRelays};
 use undertone_client::profile::{Choice, Opened, Profiles, Wanted};
 use undertone_engine::Setup;
@@ -34,6 +34,7 @@ pub(crate) fn run(
 ) -> Result<Exit, Report> {
     let arguments = arguments.or(file);
     let name = arguments.name.as_deref().map(name).transpose()?;
+    let own = arguments.client_cert.as_deref().map(certificate).transpose()?;
     let stop = crate::stop::signals()?;
     let lines = input::standard().map_err(|error| {
         Report::new(Exit::Failed, error, "raise the limit of processes (ulimit -u)")
@@ -45,7 +46,7 @@ pub(crate) fn run(
     let named = opened.engine.name().is_some();
     opened.renews |= arguments.renew;
     let lobby = invite.lobby_half().is_some();
-    let dial = Dial::Socket(Endpoint::of(&invite));
+    let dial = Dial::Socket(Endpoint::of(&invite).showing(own));
     let client = Client::start(opened, dial, Clock::start()).map_err(|error| {
         Report::new(Exit::Failed, error, "raise the limit of processes (ulimit -u)")
     })?;
@@ -67,6 +68,17 @@ fn name(text: &str) -> Result<Name, Report> {
     Name::parse(text).map_err(|error| Report::name(text, error))
 }
 
+/// What `--client-cert` names.
+pub(crate) fn certificate(files: &str) -> Result<ClientCertificate, Report> {
+    let help = "give a PEM certificate and its unencrypted key: --client-cert CERT.pem,KEY.pem";
+    let Some((certificate, key)) = files.split_once(',') else {
+        let error = format!("'{files}' are not two files");
+        return Err(Report::new(Exit::Usage, error, help));
+    };
+    ClientCertificate::read(certificate.as_ref(), key.as_ref())
+        .map_err(|error| Report::new(Exit::Failed, error, help))
+}
+
 /// The link that leads to the relay that is meant.
 fn link(
     arguments: &Arguments,
@@ -82,7 +94,7 @@ fn link(
     }
 }
 
-fn first_line(lines: &Receiver<Line>) -> Result<String, Report> {
+pub(crate) fn first_line(lines: &Receiver<Line>) -> Result<String, Report> {
     match lines.recv() {
         Ok(Line::Text(link)) => Ok(link),
         _ => {

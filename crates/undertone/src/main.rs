@@ -5,9 +5,11 @@ mod care;
 mod friends;
 mod join;
 mod lobby;
+mod log_line;
 mod members;
 mod operate;
 mod origin;
+mod outside;
 mod paper;
 mod places;
 mod serve;
@@ -59,6 +61,9 @@ fn run(output: &mut Output) -> Result<Exit, Report> {
         }
         Sub::Restore { dir, relay, replace } => {
             care::restore(&dir, &relay, replace, &places, output)
+        }
+        Sub::Doctor { link: Some(link), client_cert, .. } => {
+            outside::doctor(&link, client_cert.as_deref(), output)
         }
         Sub::Doctor { profile: Some(who), .. } => care::doctor_profile(&who, &places, output),
         Sub::Doctor { relay, .. } => care::doctor(&relay, &places, output),

@@ -6,7 +6,7 @@ use crate::origin;
 use crate::places::Places;
 use std::path::PathBuf;
 use undertone_client::clock::wall_ms;
-use undertone_client::endpoint::Endpoint;
+use undertone_client::endpoint::{ClientCertificate, Endpoint};
 use undertone_client::local::{LocalRelay, LocalRelays, certificate_pin, reached_at};
 use undertone_client::operator::{OperatorError, OperatorLink};
 use undertone_server::OperatorAccess;
@@ -104,7 +104,9 @@ impl There {
             let names = ["certificate-ecdsa.pem", "certificate-rsa.pem"];
             names.iter().find_map(|name| certificate_pin(&keys.join(name)))
         };
-        self.local.as_ref().map(|local| local.pin).or_else(own).map(CertificatePin)
+        let shown = self.access.certificate;
+        let local = self.local.as_ref().map(|local| local.pin);
+        shown.or(local).or_else(own).map(CertificatePin)
     }
 
     fn ask(&self, command: OperatorCommand) -> Result<OperatorLink, Report> {
@@ -116,7 +118,10 @@ impl There {
             psk: access.psk.clone(),
         };
         let origin = origin::of(reached_at(access.address));
-        let link = OperatorLink::ask(Endpoint::at(origin, relay), access.secret.clone(), command);
+        let own = access.client_certificate.as_ref();
+        let own = own.and_then(|[file, key]| ClientCertificate::read(file, key).ok());
+        let endpoint = Endpoint::at(origin, relay).showing(own);
+        let link = OperatorLink::ask(endpoint, access.secret.clone(), command);
         link.map_err(|error| report(&error))
     }
 

@@ -1,7 +1,8 @@
 //! `undertone server`: a relay, and the operator's console beside it.
 
-use crate::args::{LogFormat, Server as Arguments};
+use crate::args::{LogFormat, ProxyHeader, Server as Arguments};
 use crate::lobby;
+use crate::log_line;
 use crate::origin;
 use crate::places::Places;
 use crate::settings::ServerSettings;
@@ -17,7 +18,10 @@ use undertone_client::connection::{Dial, MemoryDial, MemoryEnds, NotRunning};
 use undertone_client::local::{LocalRelay, LocalRelays, Published, certificate_pin};
 use undertone_client::profile::{Choice, Opened, Profiles, Wanted};
 use undertone_engine::Setup;
-use undertone_server::{Config, Event, KeyKind, Page, Server, ServerHandle, StartError, TlsMode};
+use undertone_server::{
+    Acme, Config, Event, ForwardHeader, KeyKind, Page, Proxies, Server, ServerHandle, StartError,
+    TlsMode,
+};
 use undertone_terminal::console::{self, Sources};
 use undertone_terminal::input::{self, Line};
 use undertone_terminal::output::Output;
@@ -94,9 +98,55 @@ fn config(arguments: &Arguments, places: &Places) -> Result<Config, Report> {
     let data = arguments.data.clone().unwrap_or_else(|| places.relay(listen.port()));
     let mut config = Config::new(listen, data);
     config.stateless = arguments.stateless;
-    config.tls = tls(arguments.tls.as_deref())?;
+    config.tls = tls(arguments.tls.as_deref(), arguments.acme_directory.as_deref())?;
+    config.client_ca.clone_from(&arguments.client_ca);
+    config.proxies = proxies(arguments)?;
+    config.metrics = arguments.metrics.as_deref().map(metrics).transpose()?;
+    if let Some(connections) = arguments.connections_per_address {
+        config.limits.address.connections = connections;
+    }
     config.url = arguments.url.as_deref().map(url).transpose()?;
+    if let TlsMode::Acme(acme) = &config.tls {
+        if config.client_ca.is_some() {
+            return Err(Report::new(
+                Exit::Usage,
+                "--client-ca and --tls acme: exclude each other",
+                "an ACME server shows no certificate when it asks: give files, --tls CERT.pem,KEY.pem",
+            ));
+        }
+        // The name that the certificate is for is the relay's.
+        config.url = config.url.or_else(|| Origin::parse(&format!("https://{}", acme.domain)).ok());
+    }
     Ok(config)
+}
+
+/// Figures are for this computer, unless an address is given too.
+fn metrics(text: &str) -> Result<SocketAddr, Report> {
+    let port = text.parse().map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port)));
+    port.or_else(|_| text.parse()).map_err(|_| {
+        let error = format!("'{text}' is not an address with a port");
+        Report::new(Exit::Usage, error, "give a port, or both: --metrics 127.0.0.1:9100")
+    })
+}
+
+fn proxies(arguments: &Arguments) -> Result<Option<Proxies>, Report> {
+    let header = match arguments.proxy_header {
+        Some(ProxyHeader::Forwarded) => ForwardHeader::Forwarded,
+        Some(ProxyHeader::XForwardedFor) | None => ForwardHeader::XForwardedFor,
+    };
+    let parse = |networks: &String| Proxies::parse(networks, header);
+    let proxies = arguments.behind_proxy.as_ref().map(parse).transpose().map_err(|error| {
+        let help = "give the proxy's address, or a network: --behind-proxy 127.0.0.1,10.1.0.0/16";
+        Report::new(Exit::Usage, error, help)
+    })?;
+    match (proxies, arguments.proxy_header) {
+        (None, Some(_)) => Err(Report::new(
+            Exit::Usage,
+            "--proxy-header is of no use without --behind-proxy",
+            "say which proxies are meant: --behind-proxy 127.0.0.1",
+        )),
+        (proxies, _) => Ok(proxies),
+    }
 }
 
 fn url(text: &str) -> Result<Origin, Report> {
@@ -108,7 +158,21 @@ fn url(text: &str) -> Result<Origin, Report> {
     Err(Report::new(Exit::Usage, "a public origin begins with https://", help))
 }
 
-fn tls(text: Option<&str>) -> Result<TlsMode, Report> {
+fn acme(domain: &str, directory: Option<&str>) -> Result<TlsMode, Report> {
+    let host = Origin::parse(&format!("https://{domain}")).ok().map(|origin| origin.to_string());
+    if host != Some(format!("https://{domain}")) || domain.parse::<std::net::IpAddr>().is_ok() {
+        let error = format!("'{domain}' is no name that a certificate can be issued for");
+        let help = "give a public name, in small letters: --tls acme:chat.example.org";
+        return Err(Report::new(Exit::Usage, error, help));
+    }
+    let directory = directory.unwrap_or(Acme::DIRECTORY).to_owned();
+    Ok(TlsMode::Acme(Acme { domain: domain.to_owned(), directory }))
+}
+
+fn tls(text: Option<&str>, directory: Option<&str>) -> Result<TlsMode, Report> {
+    if let Some(domain) = text.and_then(|text| text.strip_prefix("acme:")) {
+        return acme(domain, directory);
+    }
     match text {
         None | Some("self-signed") => Ok(TlsMode::SelfSigned(KeyKind::Ecdsa)),
         Some("self-signed:rsa") => Ok(TlsMode::SelfSigned(KeyKind::Rsa)),
@@ -119,7 +183,7 @@ fn tls(text: Option<&str>) -> Result<TlsMode, Report> {
             _ => Err(Report::new(
                 Exit::Usage,
                 format!("'{files}' is no way to get a certificate"),
-                "give --tls self-signed, --tls self-signed:rsa, or --tls CERT.pem,KEY.pem",
+                "give --tls self-signed, self-signed:rsa, acme:DOMAIN, or CERT.pem,KEY.pem",
             )),
         },
     }
@@ -257,7 +321,7 @@ fn publish(
     let pin = match (server.certificate_pin(), &config.tls) {
         (Some(pin), _) => Some(pin.0),
         (None, TlsMode::Files { certificate, .. }) => certificate_pin(certificate),
-        (None, TlsMode::SelfSigned(_)) => None,
+        (None, TlsMode::SelfSigned(_) | TlsMode::Acme(_)) => None,
     };
     let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
     let relay = LocalRelay::here(server.local_address(), link, pin.unwrap_or_default(), data);
@@ -271,6 +335,7 @@ fn greet(output: &mut Output, server: &ServerHandle, link: Option<String>, only_
         format!("Server listening on: {address}"),
         format!("Using Noise protocol: {PROTOCOL}"),
     ];
+    lines.extend(server.metrics_address().map(|at| format!("Metrics: http://{at}/metrics")));
     match link {
         Some(link) => {
             lines.push(format!("Link: {link}"));
@@ -312,16 +377,7 @@ fn news(events: Receiver<Event>) -> Result<Receiver<String>, Report> {
 
 /// The console's own connection is no news.
 fn is_own(event: &Event) -> bool {
-    let address = match event {
-        Event::NewConnection(address)
-        | Event::WebSocket(address)
-        | Event::Handshake(address)
-        | Event::Secure(address)
-        | Event::Refused { address, .. }
-        | Event::Full(address) => address,
-        Event::Store(_) => return false,
-    };
-    address.port() == 0
+    event.address().is_some_and(|address| address.port() == 0)
 }
 
 /// Without a console: what happens goes to standard error until somebody wants the end.
@@ -346,13 +402,11 @@ fn log(
 }
 
 fn tell(output: &mut Output, event: &Event, format: Option<LogFormat>) {
-    let line = undertone_terminal::text::one_line(&event.to_string());
     match format {
-        Some(LogFormat::Json) => {
-            let time = undertone_client::clock::wall_ms();
-            output.log(&serde_json::json!({ "time": time, "event": line }).to_string());
+        Some(LogFormat::Json) => output.log(&log_line::json(event)),
+        Some(LogFormat::Text) | None => {
+            output.log(&undertone_terminal::text::one_line(&event.to_string()));
         }
-        Some(LogFormat::Text) | None => output.log(&line),
     }
 }
 

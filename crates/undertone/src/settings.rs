@@ -1,6 +1,6 @@
 //! `undertone.toml`: what is used where neither an argument nor the environment says otherwise.
 
-use crate::args::{Client, Identity, LogFormat, Server};
+use crate::args::{Client, Identity, LogFormat, ProxyHeader, Server};
 use crate::places::Places;
 use serde::Deserialize;
 use std::io::{ErrorKind, Read};
@@ -25,6 +25,12 @@ pub(crate) struct ServerSettings {
     data: Option<PathBuf>,
     stateless: bool,
     tls: Option<String>,
+    acme_directory: Option<String>,
+    client_ca: Option<PathBuf>,
+    behind_proxy: Option<String>,
+    proxy_header: Option<ProxyHeader>,
+    connections_per_address: Option<u32>,
+    metrics: Option<String>,
     no_console: bool,
     log_format: Option<LogFormat>,
 }
@@ -38,6 +44,7 @@ pub(crate) struct ClientSettings {
     plain: bool,
     json: bool,
     no_times: bool,
+    client_cert: Option<String>,
     identity: Option<Identity>,
 }
 
@@ -69,6 +76,13 @@ impl Server {
         self.url = self.url.or_else(|| file.url.clone());
         self.data = self.data.or_else(|| file.data.clone());
         self.tls = self.tls.or_else(|| file.tls.clone());
+        self.acme_directory = self.acme_directory.or_else(|| file.acme_directory.clone());
+        self.client_ca = self.client_ca.or_else(|| file.client_ca.clone());
+        self.behind_proxy = self.behind_proxy.or_else(|| file.behind_proxy.clone());
+        self.proxy_header = self.proxy_header.or(file.proxy_header);
+        self.connections_per_address =
+            self.connections_per_address.or(file.connections_per_address);
+        self.metrics = self.metrics.or_else(|| file.metrics.clone());
         self.stateless |= file.stateless;
         self.no_console |= file.no_console;
         self.log_format = self.log_format.or(file.log_format);
@@ -87,6 +101,7 @@ impl Client {
         self.json |= file.json && !self.plain;
         self.plain |= file.plain && !self.json;
         self.no_times |= file.no_times;
+        self.client_cert = self.client_cert.or_else(|| file.client_cert.clone());
         self.identity = self.identity.or(file.identity);
         self
     }

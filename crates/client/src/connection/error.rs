@@ -1,6 +1,8 @@
 //! Why a connection did not come up, or ended.
 
+use std::fmt;
 use std::io;
+use undertone_wire::invite::CertificatePin;
 use undertone_wire::link::{LinkError, Refusal};
 
 /// A connection failed. No text of the other side is in it.
@@ -24,12 +26,22 @@ pub enum ConnectError {
     #[error("no answer from {0} in time")]
     TimedOut(String),
     /// The certificate is neither pinned nor publicly valid for this name.
-    #[error("the certificate of {address} is not trusted: {why}")]
+    #[error("the certificate of {address} is not trusted: {why}{fingerprints}")]
     CertificateNotTrusted {
         /// Whose.
         address: String,
         /// In words of the TLS library.
         why: String,
+        /// Of the certificate that was shown, and of the one that the link names.
+        fingerprints: Box<Fingerprints>,
+    },
+    /// The relay wants a certificate of every client (mutual TLS), and did not take ours.
+    #[error("{address} {}", if *.missing { "wants a certificate of yours" } else { "does not take your certificate" })]
+    OwnCertificate {
+        /// Who.
+        address: String,
+        /// None was shown.
+        missing: bool,
     },
     /// TLS failed in another way.
     #[error("no TLS connection to {address}: {why}")]
@@ -91,6 +103,27 @@ pub enum ConnectError {
     System(io::Error),
 }
 
+/// What two people can compare when a certificate is not the expected one: SHA-256 of each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fingerprints {
+    /// Of the certificate that was shown.
+    pub shown: Option<CertificatePin>,
+    /// Of the one that the link names.
+    pub named: Option<CertificatePin>,
+}
+
+impl fmt::Display for Fingerprints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(shown) = self.shown else { return Ok(()) };
+        write!(f, "; it is {}", hex(shown))?;
+        self.named.map_or(Ok(()), |named| write!(f, ", the link names {}", hex(named)))
+    }
+}
+
+fn hex(pin: CertificatePin) -> String {
+    pin.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What kind of failure it is: what a person has to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
@@ -107,12 +140,26 @@ pub enum Blame {
 }
 
 impl ConnectError {
+    /// Says which certificate it was, where that is what is wrong.
+    pub(super) fn with_fingerprints(
+        mut self,
+        shown: Option<CertificatePin>,
+        named: Option<CertificatePin>,
+    ) -> Self {
+        if let Self::CertificateNotTrusted { fingerprints, .. } = &mut self {
+            **fingerprints = Fingerprints { shown, named };
+        }
+        self
+    }
+
     /// Whose fault it is.
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
             Self::VersionsDiffer(_) => Blame::Version,
-            Self::CertificateNotTrusted { .. } | Self::NoWayIn(_) => Blame::Trust,
+            Self::CertificateNotTrusted { .. } | Self::OwnCertificate { .. } | Self::NoWayIn(_) => {
+                Blame::Trust
+            }
             Self::Hint(refusal) | Self::Ended(refusal) => blame_of_refusal(*refusal),
             Self::Link(error) => blame_of_link(*error),
             Self::Randomness | Self::System(_) => Blame::Machine,
@@ -125,7 +172,9 @@ impl ConnectError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Link(error) => blame_of_link(*error) == Blame::Trust,
-            Self::CertificateNotTrusted { .. } | Self::NoWayIn(_) => true,
+            Self::CertificateNotTrusted { .. } | Self::OwnCertificate { .. } | Self::NoWayIn(_) => {
+                true
+            }
             _ => false,
         }
     }

@@ -9,7 +9,7 @@ use crossbeam_channel::TryRecvError;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, StreamOwned};
+use rustls::{AlertDescription, ClientConnection, StreamOwned};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -166,7 +166,9 @@ fn connect_to(
 fn begin_tls(tcp: TcpStream, wait: &mut Wait, ends: &Ends) -> Result<Tls, ConnectError> {
     let address = wait.address();
     let failed = |error: rustls::Error| tls_error(address.clone(), &error);
-    let config = tls::config(wait.endpoint.relay().pin).map_err(failed)?;
+    let pin = wait.endpoint.relay().pin;
+    let own = wait.endpoint.client_certificate();
+    let (config, refused) = tls::config(pin, own).map_err(failed)?;
     let name = ServerName::try_from(wait.endpoint.host())
         .map_err(|_| ConnectError::UnknownHost(wait.endpoint.host()))?;
     let connection = ClientConnection::new(Arc::new(config), name).map_err(failed)?;
@@ -175,10 +177,38 @@ fn begin_tls(tcp: TcpStream, wait: &mut Wait, ends: &Ends) -> Result<Tls, Connec
         match tls.conn.complete_io(&mut tls.sock) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => wait.more(ends)?,
-            Err(error) => return Err(io_error(address, error)),
+            Err(error) => {
+                return Err(io_error(address, error).with_fingerprints(refused.fingerprint(), pin));
+            }
         }
     }
     Ok(tls)
+}
+
+/// TLS with a relay, and nothing more, waiting for each step: to look at its certificate.
+pub(crate) fn look_at_certificate(
+    endpoint: &Endpoint,
+    at: SocketAddr,
+    patience: Duration,
+) -> Result<StreamOwned<ClientConnection, std::net::TcpStream>, ConnectError> {
+    let address = endpoint.address();
+    let failed = |error: rustls::Error| tls_error(address.clone(), &error);
+    let pin = endpoint.relay().pin;
+    let (config, refused) = tls::config(pin, endpoint.client_certificate()).map_err(failed)?;
+    let name = ServerName::try_from(endpoint.host())
+        .map_err(|_| ConnectError::UnknownHost(endpoint.host()))?;
+    let connection = ClientConnection::new(Arc::new(config), name).map_err(failed)?;
+    let socket = std::net::TcpStream::connect_timeout(&at, patience);
+    let socket = socket.and_then(|socket| {
+        socket.set_read_timeout(Some(patience))?;
+        socket.set_write_timeout(Some(patience))?;
+        Ok(socket)
+    });
+    let mut tls = StreamOwned::new(connection, socket.map_err(ConnectError::Broken)?);
+    match tls.conn.complete_io(&mut tls.sock) {
+        Ok(_) => Ok(tls),
+        Err(error) => Err(io_error(address, error).with_fingerprints(refused.fingerprint(), pin)),
+    }
 }
 
 fn begin_websocket(tls: Tls, wait: &mut Wait, ends: &Ends) -> Result<WebSocket<Tls>, ConnectError> {
@@ -218,10 +248,32 @@ fn tls_error(address: String, error: &rustls::Error) -> ConnectError {
     let why = error.to_string();
     match error {
         rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
-            ConnectError::CertificateNotTrusted { address, why }
+            ConnectError::CertificateNotTrusted { address, why, fingerprints: Box::default() }
+        }
+        rustls::Error::AlertReceived(alert) if is_about_our_certificate(*alert) => {
+            ConnectError::OwnCertificate {
+                address,
+                missing: *alert == AlertDescription::CertificateRequired,
+            }
         }
         _ => ConnectError::Tls { address, why },
     }
+}
+
+/// Alerts by which a relay refuses the certificate that a client shows, or the lack of one
+/// (RFC 8446 §6.2).
+fn is_about_our_certificate(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+    )
 }
 
 /// A WebSocket, and what waits for it.

@@ -1,31 +1,51 @@
 //! TLS 1.3 to a relay. Verification is never off: the certificate is the pinned one, or it is
 //! publicly valid for the relay's name.
 
+use crate::endpoint::ClientCertificate;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use subtle::ConstantTimeEq;
 use undertone_wire::invite::CertificatePin;
 
-/// How to speak TLS to a relay whose link has this pin, or none.
-pub(super) fn config(pin: Option<CertificatePin>) -> Result<ClientConfig, Error> {
+/// How to speak TLS to a relay whose link has this pin, or none; and what it showed that was not
+/// trusted, once it has.
+pub(super) fn config(
+    pin: Option<CertificatePin>,
+    own: Option<&ClientCertificate>,
+) -> Result<(ClientConfig, Refused), Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Verifier { pin, provider: Arc::clone(&provider) };
-    let config = ClientConfig::builder_with_provider(provider)
+    let refused = Refused::default();
+    let verifier = Verifier { pin, provider: Arc::clone(&provider), refused: refused.clone() };
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    Ok(config)
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let config = match own {
+        None => builder.with_no_client_auth(),
+        Some(own) => builder.with_client_auth_cert(own.chain.clone(), own.key.clone_key())?,
+    };
+    Ok((config, refused))
+}
+
+/// The fingerprint of a certificate that was not trusted, for the person who is told.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Refused(Arc<OnceLock<CertificatePin>>);
+
+impl Refused {
+    pub(super) fn fingerprint(&self) -> Option<CertificatePin> {
+        self.0.get().copied()
+    }
 }
 
 #[derive(Debug)]
 struct Verifier {
     pin: Option<CertificatePin>,
     provider: Arc<CryptoProvider>,
+    refused: Refused,
 }
 
 impl Verifier {
@@ -53,13 +73,14 @@ impl ServerCertVerifier for Verifier {
             return Ok(ServerCertVerified::assertion());
         }
         let no_roots = |_| Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        self.public().map_err(no_roots)?.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        )
+        let judged = self.public().map_err(no_roots).and_then(|public| {
+            public.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        });
+        if judged.is_err() {
+            let digest = Sha256::digest(end_entity).into();
+            self.refused.0.get_or_init(|| CertificatePin(digest));
+        }
+        judged
     }
 
     /// Never reached: only TLS 1.3 is offered.

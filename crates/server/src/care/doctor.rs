@@ -1,5 +1,6 @@
 //! What is wrong with a relay's data, and what is safe to do. It reads, and changes nothing.
 
+use crate::config::Limits;
 use crate::data::holder;
 use crate::platform;
 use crate::sqlite::{self, Examined};
@@ -47,12 +48,14 @@ pub fn doctor(data: &Path) -> Vec<Finding> {
         findings.wrong(what, "say where it is: --data DIR; or start one: undertone server");
         return findings.0;
     }
-    match holder(data) {
+    let running = holder(data);
+    match running {
         Some((process, address)) => {
             findings.good(format!("a relay runs here: process {process} at {address}"));
         }
         None => findings.good("no relay runs here".to_owned()),
     }
+    findings.handles(max_handles(running.map(|(process, _)| process)));
     findings.files(data);
     findings.keys(data);
     findings.database(&data.join("registry"), "registry", RESTORE);
@@ -79,6 +82,19 @@ impl Findings {
 
     fn wrong(&mut self, what: String, help: &'static str) {
         self.0.push(Finding { health: Health::Wrong, what, help });
+    }
+
+    /// Each connection takes one, and the store some.
+    fn handles(&mut self, most: Option<usize>) {
+        let wanted = Limits::CONNECTIONS;
+        match most {
+            None => {}
+            Some(most) if most <= wanted => self.noted(
+                format!("a process may open {most} files; a relay takes {wanted} connections"),
+                "raise it: ulimit -n 20000, or LimitNOFILE=20000 where a service manager starts it",
+            ),
+            Some(most) => self.good(format!("a process may open {most} files")),
+        }
     }
 
     /// Nobody else may read or change anything.
@@ -165,6 +181,14 @@ impl Findings {
     }
 }
 
+/// Files that this process, or the relay's, may have open, where the system says so.
+fn max_handles(process: Option<u32>) -> Option<usize> {
+    let process = process.map_or_else(|| "self".to_owned(), |process| process.to_string());
+    let limits = fs::read_to_string(format!("/proc/{process}/limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// Deepest folder that is looked into.
 const MAX_DEPTH: u8 = 8;
 
@@ -178,5 +202,25 @@ fn readable_by_others(path: &Path, open: &mut Vec<PathBuf>, depth: u8) {
         for entry in entries {
             readable_by_others(&entry.path(), open, depth + 1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_file_handles_are_said_with_what_to_do() {
+        let found = |most| {
+            let mut findings = Findings(Vec::new());
+            findings.handles(most);
+            findings.0.pop()
+        };
+        let few = found(Some(1_024)).unwrap();
+        assert_eq!(few.health, Health::Noted);
+        assert!(few.help.contains("ulimit -n"));
+        assert_eq!(found(Some(20_000)).unwrap().health, Health::Good);
+        assert_eq!(found(None), None);
+        assert!(max_handles(None).is_some() || cfg!(not(target_os = "linux")));
     }
 }

@@ -5,10 +5,12 @@
 //! lives on.
 
 use crate::page::{Asset, Page};
+use crate::proxies::Proxies;
 use httparse::{EMPTY_HEADER, Header, Request, Status};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use tungstenite::handshake::derive_accept_key;
 use undertone_wire::invite::{Host, Origin};
 use undertone_wire::link::SUBPROTOCOL;
@@ -31,6 +33,8 @@ pub(crate) struct Route {
     pub(crate) peer: SocketAddr,
     /// Whether TLS protects it.
     pub(crate) secure: bool,
+    /// What time it is here (ms since 1970).
+    pub(crate) wall_ms: u64,
 }
 
 impl Route {
@@ -44,6 +48,7 @@ impl Route {
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) url: Option<Origin>,
+    pub(crate) proxies: Option<Proxies>,
     pub(crate) page: Page,
 }
 
@@ -70,6 +75,8 @@ pub(crate) enum Outcome {
         read: usize,
         /// The subprotocols that the client offered, in its order.
         offered: Vec<String>,
+        /// For whom a proxy of ours asks.
+        client: Option<IpAddr>,
     },
     /// Nothing is answered.
     Silence,
@@ -91,10 +98,15 @@ impl Site {
             }
             Err(_) => return Refusal::MALFORMED.write(out),
         };
-        match Head::of(&request) {
+        let start = out.len();
+        let outcome = match Head::of(&request) {
             Ok(head) => self.serve(&head, read, route, out),
             Err(refusal) => refusal.write(out),
+        };
+        if route.secure && self.secure_url().is_some() {
+            stay_secure(out, start);
         }
+        outcome
     }
 
     fn secure_url(&self) -> Option<&Origin> {
@@ -110,13 +122,13 @@ impl Site {
         }
         match head.path() {
             LINK => match self.upgrade(head, route) {
-                Ok((accept, offered)) => {
+                Ok(Upgrade { accept, offered, client }) => {
                     switch_protocols(&accept, out);
-                    Outcome::Upgraded { read, offered }
+                    Outcome::Upgraded { read, offered, client }
                 }
                 Err(refusal) => refusal.write(out),
             },
-            "/healthz" => text("200 OK", "ok\n", head, read, out),
+            "/healthz" => healthy(route, head, read, out),
             path => match self.page.assets.get(path) {
                 Some(asset) => file(asset, head, read, out),
                 None => text("404 Not Found", "There is nothing here.\n", head, read, out),
@@ -124,12 +136,8 @@ impl Site {
         }
     }
 
-    /// Checks the opening handshake (RFC 6455 §4.2.1); gives the accept value and what was offered.
-    fn upgrade(
-        &self,
-        head: &Head<'_>,
-        route: &Route,
-    ) -> Result<(String, Vec<String>), &'static Refusal> {
+    /// Checks the opening handshake (RFC 6455 §4.2.1).
+    fn upgrade(&self, head: &Head<'_>, route: &Route) -> Result<Upgrade, &'static Refusal> {
         let websocket = head.has_token("connection", "upgrade")
             && head.has_token("upgrade", "websocket")
             && head.method == "GET";
@@ -149,7 +157,18 @@ impl Site {
         if offered.len() > MAX_OFFERED || !offered.iter().any(|name| name == SUBPROTOCOL) {
             return Err(&Refusal::NO_SUBPROTOCOL);
         }
-        Ok((derive_accept_key(key.as_bytes()), offered))
+        let client = self.client(head, route)?;
+        Ok(Upgrade { accept: derive_accept_key(key.as_bytes()), offered, client })
+    }
+
+    /// For whom a proxy of ours asks. What anybody else says about that is not looked at.
+    fn client(&self, head: &Head<'_>, route: &Route) -> Result<Option<IpAddr>, &'static Refusal> {
+        let Some(proxies) = self.proxies.as_ref().filter(|all| all.include(route.peer.ip())) else {
+            return Ok(None);
+        };
+        let fields = head.all(proxies.header().name());
+        let values = fields.map(|field| std::str::from_utf8(field.value).unwrap_or_default());
+        proxies.client(values).map_err(|_| &Refusal::UNKNOWN_CLIENT)
     }
 
     /// Whether a page of this origin may open a link: our own, and pages that this computer serves
@@ -165,6 +184,26 @@ impl Site {
         // What is in `Host` is an origin without its scheme.
         !host.contains('/') && self.is_our_origin(&format!("https://{host}"), route)
     }
+}
+
+/// A browser that was here once asks by `https` alone from then on (RFC 6797). Only a relay with a
+/// name of its own says so: `localhost` belongs to other programs, too.
+fn stay_secure(out: &mut Vec<u8>, start: usize) {
+    let field = b"Strict-Transport-Security: max-age=31536000\r\n";
+    let line = out.get(start..).and_then(|head| head.windows(2).position(|end| end == b"\r\n"));
+    if let Some(end) = line {
+        let after_status = start + end + 2;
+        out.splice(after_status..after_status, field.iter().copied());
+    }
+}
+
+/// What an opening handshake comes to.
+struct Upgrade {
+    accept: String,
+    /// The subprotocols that the client offered.
+    offered: Vec<String>,
+    /// For whom a proxy of ours asks.
+    client: Option<IpAddr>,
 }
 
 /// A loopback name, or the very address that was connected to: neither can be rebound.
@@ -293,6 +332,11 @@ impl Refusal {
         fields: "",
         text: "Sec-WebSocket-Key is missing or malformed.\n",
     };
+    const UNKNOWN_CLIENT: Self = Self {
+        status: "400 Bad Request",
+        fields: "",
+        text: "The proxy does not say for whom it asks in a way that can be read.\n",
+    };
     const FOREIGN_HOST: Self = Self {
         status: "403 Forbidden",
         fields: "",
@@ -364,6 +408,18 @@ fn text(
     write_head(out, status, "", "text/plain; charset=utf-8", text.len(), head.closes());
     if head.method != "HEAD" {
         out.extend_from_slice(text.as_bytes());
+    }
+    answered(head, read, None)
+}
+
+/// Says what time it is, too: `undertone doctor` compares clocks.
+fn healthy(route: &Route, head: &Head<'_>, read: usize, out: &mut Vec<u8>) -> Outcome {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(route.wall_ms);
+    let date = format!("Date: {}\r\n", httpdate::fmt_http_date(now));
+    let ok = "ok\n";
+    write_head(out, "200 OK", &date, "text/plain; charset=utf-8", ok.len(), head.closes());
+    if head.method != "HEAD" {
+        out.extend_from_slice(ok.as_bytes());
     }
     answered(head, read, None)
 }

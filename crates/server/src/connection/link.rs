@@ -1,6 +1,7 @@
 //! A WebSocket with a session inside.
 
 use super::websocket::{FramingError, Heard as Framed, WebSocket};
+use crate::events::Reason;
 use crate::ids::ConnectionId;
 use crate::session::{Heard, Keys, Opened, RecordSession, SessionError};
 use std::net::SocketAddr;
@@ -33,16 +34,28 @@ pub(super) enum LinkEnd {
 
 impl LinkEnd {
     /// What the operator should know.
-    pub(super) fn reason(&self) -> Option<String> {
+    pub(super) fn reason(&self) -> Option<(Reason, String)> {
+        let reason = match self {
+            Self::Closed(None) => return None,
+            Self::Closed(Some(_)) => Reason::Device,
+            Self::Framing(_) => Reason::WebSocket,
+            Self::Session(error) => error.reason(),
+            Self::Refused(Refusal::TooManyConnections) => Reason::TooManyConnections,
+            Self::Refused(Refusal::RateLimited) => Reason::TooManyAttempts,
+            Self::Refused(_) => Reason::TooSlow,
+            Self::Bye(code, _) | Self::Close(code, _) => reason_of(*code)?,
+        };
+        Some((reason, self.words()))
+    }
+
+    fn words(&self) -> String {
         match self {
-            Self::Closed(None) => None,
-            Self::Closed(Some(refusal)) => Some(format!("the device says: {}", refusal.text())),
-            Self::Framing(error) => Some(error.to_string()),
-            Self::Session(error) => Some(error.to_string()),
-            Self::Refused(refusal) => Some(refusal.text().to_owned()),
-            Self::Bye(Code::Stopping | Code::Replaced, _)
-            | Self::Close(Code::Stopping | Code::Replaced, _) => None,
-            Self::Bye(code, _) | Self::Close(code, _) => Some(code.to_string()),
+            Self::Closed(None) => String::new(),
+            Self::Closed(Some(refusal)) => format!("the device says: {}", refusal.text()),
+            Self::Framing(error) => error.to_string(),
+            Self::Session(error) => error.to_string(),
+            Self::Refused(refusal) => refusal.text().to_owned(),
+            Self::Bye(code, _) | Self::Close(code, _) => code.to_string(),
         }
     }
 
@@ -65,6 +78,18 @@ impl LinkEnd {
             _ => None,
         }
     }
+}
+
+/// Why the brain, or the clock, ends a link; nothing where that is how it should be.
+fn reason_of(code: Code) -> Option<Reason> {
+    Some(match code {
+        Code::Stopping | Code::Replaced => return None,
+        Code::SlowReader | Code::Silent => Reason::Silent,
+        Code::NotRegistered => Reason::TooSlow,
+        Code::Blocked => Reason::Blocked,
+        Code::RateLimited => Reason::TooManyAttempts,
+        _ => Reason::Frame,
+    })
 }
 
 pub(super) struct Link {
@@ -121,6 +146,7 @@ impl Link {
         while let Some(framed) = self.socket.next(out).map_err(LinkEnd::Framing)? {
             let record = match framed {
                 Framed::Record(record) => record,
+                Framed::Text(_) => return Err(LinkEnd::Framing(FramingError::Text)),
                 Framed::Alive => continue,
                 Framed::Close(code) => return Err(self.closed(code)),
             };

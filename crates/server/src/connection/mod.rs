@@ -7,18 +7,21 @@
 
 pub(crate) mod http;
 mod link;
+mod pace;
 pub(crate) mod websocket;
 pub(crate) mod wire;
 
 use crate::config::Limits;
-use crate::events::{Event, Events};
+use crate::events::{Event, Events, Reason};
+use crate::gate::{self, Gate, Pass, Refusal as Refused};
 use crate::ids::ConnectionId;
 use crate::outbox::{Outbox, TooSlow};
 use crate::session::Keys;
 use http::{Outcome, Route, Site};
 use link::{Link, LinkEnd};
+use pace::Pace;
 use rustls::ServerConfig;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use undertone_relay::Input;
 use undertone_wire::frame::Code;
@@ -41,7 +44,15 @@ pub(crate) struct Shared {
     pub(crate) site: Site,
     pub(crate) keys: Keys,
     pub(crate) limits: Limits,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) events: Events,
+}
+
+impl Shared {
+    /// Whether this is a proxy of ours, which is judged by those for whom it asks.
+    pub(crate) fn is_proxy(&self, peer: SocketAddr) -> bool {
+        self.site.proxies.as_ref().is_some_and(|proxies| proxies.include(peer.ip()))
+    }
 }
 
 /// What a loop lends to the connection whose turn it is.
@@ -95,6 +106,8 @@ struct Http {
 struct Upgraded {
     /// The subprotocols that the client offered.
     offered: Vec<String>,
+    /// For whom a proxy of ours asks.
+    client: Option<IpAddr>,
     /// What came after the head.
     rest: Vec<u8>,
 }
@@ -109,7 +122,7 @@ enum End {
     /// The peer wanted it so, or has its answer.
     Quiet,
     /// Said to the operator; nothing can be said to the peer that it would understand.
-    Broken(String),
+    Broken(Reason, String),
     /// Said to both.
     Link(LinkEnd),
 }
@@ -118,6 +131,10 @@ enum End {
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     route: Route,
+    /// Who it is, as far as is known: behind a proxy, who that says it asks for.
+    peer: SocketAddr,
+    /// Its place among those of its address.
+    pass: Option<Pass>,
     wire: Wire,
     layer: Layer,
     outbox: Outbox,
@@ -129,12 +146,14 @@ pub(crate) struct Connection {
     registered: bool,
     /// The brain waits for the outbox to be empty.
     tell_when_drained: bool,
+    pace: Pace,
 }
 
 impl Connection {
     pub(crate) fn new(
         id: ConnectionId,
         (local, peer): (SocketAddr, SocketAddr),
+        pass: Option<Pass>,
         tls: Arc<ServerConfig>,
         turn: &mut Turn<'_>,
     ) -> Self {
@@ -142,7 +161,9 @@ impl Connection {
         let limits = &turn.shared.limits;
         Self {
             id,
-            route: Route { local, peer, secure: false },
+            route: Route { local, peer, secure: false, wall_ms: turn.now.wall_ms },
+            peer,
+            pass,
             wire: Wire::new(tls),
             layer: Layer::Http(Http::default()),
             outbox: Outbox::new(limits.send_queue),
@@ -151,6 +172,7 @@ impl Connection {
             pinged: false,
             registered: false,
             tell_when_drained: false,
+            pace: Pace::new(turn.now.mono_ms),
         }
     }
 
@@ -168,12 +190,15 @@ impl Connection {
         self.pinged = false;
         let mut plain = std::mem::take(&mut turn.scratch.plain_in);
         plain.clear();
+        let before = turn.inputs.len();
         let opened = self.wire.open(arrived, &mut plain, turn.net);
         let heard = match opened {
             Ok(()) => self.read(&plain, turn),
-            Err(error) => Err(End::Broken(error.to_string())),
+            Err(error) => Err(End::Broken(Reason::Tls, error.to_string())),
         };
         turn.scratch.plain_in = plain;
+        let asked = turn.inputs.len().saturating_sub(before);
+        self.pace.spend(asked, self.registered, turn.now.mono_ms);
         match heard {
             Ok(()) if self.wire.peer_closed() => self.end(End::Quiet, turn),
             Ok(()) => {}
@@ -181,12 +206,17 @@ impl Connection {
         }
     }
 
+    /// Until when nothing more is read of a peer that asks faster than it may; the others go first.
+    pub(crate) fn rests_until(&self, now: Now) -> Option<u64> {
+        self.pace.rests_until(self.registered, now.mono_ms).filter(|_| !self.is_ending())
+    }
+
     /// The peer sends no more, or the socket failed.
     pub(crate) fn gone(&mut self, turn: &mut Turn<'_>) {
         if let Layer::Link(link) = &self.layer
-            && let Some(reason) = link.unfinished()
+            && let Some(detail) = link.unfinished()
         {
-            turn.shared.events.refused(self.route.peer, reason);
+            turn.shared.events.refused(self.peer, Reason::Device, detail);
         }
         self.leave(turn);
     }
@@ -208,15 +238,16 @@ impl Connection {
     /// Answers requests one after another, each when the answer before it has left.
     fn read_requests(&mut self, turn: &mut Turn<'_>) -> Result<(), End> {
         self.route.secure = self.wire.is_tls() == Some(true);
+        self.route.wall_ms = turn.now.wall_ms;
         let mut answers = std::mem::take(&mut turn.scratch.plain_out);
         answers.clear();
         let read = self.answer_requests(turn, &mut answers);
         let protected = self.wire.protect(&answers, turn.net);
         turn.scratch.plain_out = answers;
-        protected.map_err(|error| End::Broken(error.to_string()))?;
+        protected.map_err(|error| End::Broken(Reason::Tls, error.to_string()))?;
         match read? {
             None => Ok(()),
-            Some(Upgraded { offered, rest }) => self.upgrade(&offered, &rest, turn),
+            Some(upgraded) => self.upgrade(&upgraded, turn),
         }
     }
 
@@ -240,29 +271,54 @@ impl Connection {
                     http.body = body.map(Body::new);
                     http.last = true;
                 }
-                Outcome::Upgraded { read, offered } => {
+                Outcome::Upgraded { read, offered, client } => {
                     http.read(read);
                     let rest = std::mem::take(&mut http.head);
-                    return Ok(Some(Upgraded { offered, rest }));
+                    return Ok(Some(Upgraded { offered, client, rest }));
                 }
                 Outcome::Silence => {
-                    return Err(End::Broken("plain connection from elsewhere".to_owned()));
+                    return Err(End::Broken(
+                        Reason::Http,
+                        "plain connection from elsewhere".to_owned(),
+                    ));
                 }
             }
         }
         let too_much = http.head.len() > MAX_PIPELINED;
-        if too_much { Err(End::Broken("too many requests at once".to_owned())) } else { Ok(None) }
+        if too_much {
+            Err(End::Broken(Reason::Http, "too many requests at once".to_owned()))
+        } else {
+            Ok(None)
+        }
     }
 
-    fn upgrade(&mut self, offered: &[String], rest: &[u8], turn: &mut Turn<'_>) -> Result<(), End> {
-        turn.shared.events.tell(Event::WebSocket(self.route.peer));
-        turn.shared.events.tell(Event::Handshake(self.route.peer));
-        let mut link = Link::new(offered, &turn.shared.keys)
-            .map_err(|error| End::Broken(error.to_string()))?;
-        link.push(rest);
+    fn upgrade(&mut self, upgraded: &Upgraded, turn: &mut Turn<'_>) -> Result<(), End> {
+        let let_in = upgraded.client.map_or(Ok(()), |client| self.count_for(client, turn));
+        turn.shared.events.tell(Event::WebSocket(self.peer));
+        let mut link = Link::new(&upgraded.offered, &turn.shared.keys)
+            .map_err(|error| End::Broken(error.reason(), error.to_string()))?;
+        link.push(&upgraded.rest);
         self.layer = Layer::Link(Box::new(link));
         self.phase_end = turn.now.after(millis(turn.shared.limits.handshake));
+        let_in?;
+        turn.shared.events.tell(Event::Handshake(self.peer));
         self.read_link(turn)
+    }
+
+    /// A proxy has told who this is: from here on that address counts, and is the one that is told.
+    fn count_for(&mut self, client: IpAddr, turn: &mut Turn<'_>) -> Result<(), End> {
+        // The port is the proxy's: it tells connections of one client apart.
+        self.peer.set_ip(client);
+        match turn.shared.gate.enter(client, turn.now.mono_ms) {
+            Ok(pass) => {
+                self.pass = pass;
+                Ok(())
+            }
+            Err(Refused { why, .. }) => Err(End::Link(LinkEnd::Refused(match why {
+                gate::Refused::TooMany => Refusal::TooManyConnections,
+                gate::Refused::TooFast => Refusal::RateLimited,
+            }))),
+        }
     }
 
     fn read_link(&mut self, turn: &mut Turn<'_>) -> Result<(), End> {
@@ -270,16 +326,16 @@ impl Connection {
         let was_open = link.is_open();
         let mut answers = std::mem::take(&mut turn.scratch.plain_out);
         answers.clear();
-        let peer = (self.id, self.route.peer);
+        let peer = (self.id, self.peer);
         let heard = link.read(peer, (&turn.shared.keys, turn.now), turn.inputs, &mut answers);
         if link.is_open() && !was_open {
-            turn.shared.events.tell(Event::Secure(self.route.peer));
+            turn.shared.events.tell(Event::Secure(self.peer));
             self.registered = link.is_operators();
             self.phase_end = turn.now.after(millis(turn.shared.limits.registration));
         }
         let protected = self.wire.protect(&answers, turn.net);
         turn.scratch.plain_out = answers;
-        protected.map_err(|error| End::Broken(error.to_string()))?;
+        protected.map_err(|error| End::Broken(Reason::Tls, error.to_string()))?;
         heard.map_err(End::Link)
     }
 
@@ -351,7 +407,7 @@ impl Connection {
         let result = match (produced, protected) {
             (Ok(()), Ok(())) => self.resume(turn),
             (Err(end), _) => Err(end),
-            (_, Err(error)) => Err(End::Broken(error.to_string())),
+            (_, Err(error)) => Err(End::Broken(Reason::Tls, error.to_string())),
         };
         if let Err(end) = result {
             self.end(end, turn);
@@ -402,7 +458,7 @@ impl Connection {
         }
         match &self.layer {
             Layer::Ending => return false,
-            Layer::Http(_) => self.end(End::Broken("too slow".to_owned()), turn),
+            Layer::Http(_) => self.end(End::Broken(Reason::TooSlow, "too slow".to_owned()), turn),
             Layer::Link(link) if link.is_open() => {
                 if !self.registered && now >= self.phase_end {
                     self.end(End::Link(LinkEnd::Bye(Code::NotRegistered, Refusal::Timeout)), turn);
@@ -426,7 +482,7 @@ impl Connection {
             let mut plain = Vec::new();
             link.ping(&mut plain);
             if let Err(error) = self.wire.protect(&plain, turn.net) {
-                self.end(End::Broken(error.to_string()), turn);
+                self.end(End::Broken(Reason::Tls, error.to_string()), turn);
             }
         }
     }
@@ -436,10 +492,12 @@ impl Connection {
         let mut plain = Vec::new();
         match (&end, &mut self.layer) {
             (End::Quiet, _) | (_, Layer::Ending) => {}
-            (End::Broken(reason), _) => turn.shared.events.refused(self.route.peer, reason),
+            (End::Broken(reason, detail), _) => {
+                turn.shared.events.refused(self.peer, *reason, detail);
+            }
             (End::Link(end), Layer::Link(link)) => {
-                if let Some(reason) = end.reason() {
-                    turn.shared.events.refused(self.route.peer, reason);
+                if let Some((reason, detail)) = end.reason() {
+                    turn.shared.events.refused(self.peer, reason, detail);
                 }
                 link.close(end, turn.now, &mut plain);
             }

@@ -23,6 +23,9 @@ pub(crate) enum FramingError {
     /// 1003.
     #[error("WebSocket: a text message")]
     Text,
+    /// 1007, where texts are taken.
+    #[error("WebSocket: a text is no UTF-8")]
+    NotUtf8,
     /// 1009.
     #[error("WebSocket: a message is too long")]
     TooLong,
@@ -34,6 +37,7 @@ impl FramingError {
         match self {
             Self::Protocol => CloseCode::Protocol.into(),
             Self::Text => CloseCode::Unsupported.into(),
+            Self::NotUtf8 => CloseCode::Invalid.into(),
             Self::TooLong => CloseCode::Size.into(),
         }
     }
@@ -44,6 +48,12 @@ impl FramingError {
 pub(crate) enum Heard {
     /// One record.
     Record(Bytes),
+    /// A text, where texts are taken.
+    #[cfg_attr(
+        not(any(test, feature = "fuzzing")),
+        expect(dead_code, reason = "a link takes no texts, so nobody reads one")
+    )]
+    Text(Bytes),
     /// A sign of life.
     Alive,
     /// The end, with its close code; ours was answered or is answered already.
@@ -58,12 +68,35 @@ pub(crate) struct WebSocket {
     read: usize,
     /// Within a message of several frames.
     fragmented: bool,
+    takes: Takes,
 }
+
+/// What is taken of a peer.
+#[derive(Debug, Clone, Copy)]
+struct Takes {
+    /// Bytes of the longest message.
+    longest: usize,
+    /// Texts, too: never of a device, but test suites send them.
+    texts: bool,
+}
+
+/// What links are made of.
+const RECORDS: Takes = Takes { longest: MAX_MESSAGE, texts: false };
 
 impl WebSocket {
     pub(crate) fn new() -> Self {
+        Self::taking(RECORDS)
+    }
+
+    /// One that takes whatever a test suite sends, texts included.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn echoing(longest: usize) -> Self {
+        Self::taking(Takes { longest, texts: true })
+    }
+
+    fn taking(takes: Takes) -> Self {
         let (held, read) = (Vec::new(), 0);
-        Self { context: context(), held, read, fragmented: false }
+        Self { context: context(takes), held, read, fragmented: false, takes }
     }
 
     /// Takes bytes from the layer below.
@@ -92,10 +125,15 @@ impl WebSocket {
                     self.flush(out);
                     return Ok(Some(Heard::Close(frame.map(|frame| frame.code.into()))));
                 }
+                Ok(Message::Text(text)) if self.takes.texts => {
+                    self.release(text.len());
+                    return Ok(Some(Heard::Text(text.into())));
+                }
                 Ok(Message::Text(_)) => return Err(FramingError::Text),
                 Ok(Message::Frame(_)) => {}
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(Error::Capacity(_)) => return Err(FramingError::TooLong),
+                Err(Error::Utf8(_)) if self.takes.texts => return Err(FramingError::NotUtf8),
                 // A text that is no UTF-8 is a text before anything else.
                 Err(Error::Utf8(_)) => return Err(FramingError::Text),
                 Err(_) => return Err(FramingError::Protocol),
@@ -112,7 +150,7 @@ impl WebSocket {
         let header = FrameHeader::parse(&mut cursor).map_err(|_| FramingError::Protocol)?;
         let Some((header, payload)) = header else { return Ok(None) };
         let payload = usize::try_from(payload).map_err(|_| FramingError::TooLong)?;
-        if payload > MAX_MESSAGE {
+        if payload > self.takes.longest {
             return Err(FramingError::TooLong);
         }
         let start = usize::try_from(cursor.position()).map_err(|_| FramingError::TooLong)?;
@@ -128,7 +166,7 @@ impl WebSocket {
     /// The library's buffer grows to the longest message it read; a new one is small again.
     fn release(&mut self, length: usize) {
         if length > READ_BUFFER && !self.fragmented {
-            self.context = context();
+            self.context = context(self.takes);
         }
     }
 
@@ -166,12 +204,12 @@ impl WebSocket {
     }
 }
 
-fn context() -> WebSocketContext {
+fn context(takes: Takes) -> WebSocketContext {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
-        .max_message_size(Some(MAX_MESSAGE))
-        .max_frame_size(Some(MAX_MESSAGE));
+        .max_message_size(Some(takes.longest))
+        .max_frame_size(Some(takes.longest));
     WebSocketContext::new(Role::Server, Some(config))
 }
 

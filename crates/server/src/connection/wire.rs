@@ -1,6 +1,7 @@
 //! The outermost layer: the first byte tells TLS from plain (RFC 8446 §5.1: a handshake record
 //! begins with 22, which no HTTP method does).
 
+use crate::certificates::ACME;
 use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
@@ -205,7 +206,12 @@ impl Tls {
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed) => self.peer_closed = true,
                 Ok(ConnectionState::ReadEarlyData(_)) => return Err(WireError::CannotEncrypt),
-                Ok(_) => return Ok(read),
+                Ok(_) => {
+                    // An ACME server has seen all it wanted to see (RFC 8737 §3).
+                    let asked = self.inner.alpn_protocol() == Some(ACME);
+                    self.peer_closed |= asked && !self.inner.is_handshaking();
+                    return Ok(read);
+                }
                 Err(error) => {
                     self.alert(net);
                     return Err(error.into());

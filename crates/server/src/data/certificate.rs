@@ -1,7 +1,7 @@
 //! The certificate: our own, made once and kept, or the operator's files.
 
 use super::{DataFolder, unusable, write_private};
-use crate::config::{Config, KeyKind, TlsMode};
+use crate::config::{Acme, Config, KeyKind, TlsMode};
 use crate::error::StartError;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
@@ -34,7 +34,51 @@ pub(crate) fn load_identity(config: &Config, folder: &DataFolder) -> Result<Iden
     match &config.tls {
         TlsMode::Files { certificate, key } => from_files(certificate, key),
         TlsMode::SelfSigned(kind) => self_signed(*kind, config.url.as_ref(), folder),
+        TlsMode::Acme(acme) => of_acme(acme, folder),
     }
+}
+
+/// The one that was issued last; before the first one, one that nobody trusts.
+fn of_acme(acme: &Acme, folder: &DataFolder) -> Result<Identity, StartError> {
+    let [certificate, key] = acme_files(acme, folder);
+    if certificate.exists() {
+        return from_files(&certificate, &key);
+    }
+    let failed = |error: rcgen::Error| StartError::Certificate(error.to_string());
+    let pair = KeyPair::generate().map_err(failed)?;
+    let signed = parameters(None).and_then(|p| p.self_signed(&pair)).map_err(failed)?;
+    let key = PrivateKeyDer::Pkcs8(pair.serialize_der().into());
+    Ok(Identity { chain: vec![signed.into()], key, pin: None, path: certificate })
+}
+
+/// Where an issued certificate and its key are kept.
+pub(crate) fn acme_files(acme: &Acme, folder: &DataFolder) -> [PathBuf; 2] {
+    let domain = &acme.domain;
+    [
+        folder.key_file(&format!("acme-{domain}.pem")),
+        folder.key_file(&format!("acme-{domain}.key.pem")),
+    ]
+}
+
+/// What the operator's commands on this computer show to a relay that asks for certificates.
+pub(crate) fn operators(folder: &DataFolder) -> Result<CertificateDer<'static>, StartError> {
+    let certificate = folder.key_file("operator-tls.pem");
+    let key = folder.key_file("operator-tls.key.pem");
+    if !certificate.exists() {
+        make(KeyKind::Ecdsa, None, &certificate, &key)?;
+    }
+    let identity = from_files(&certificate, &key)?;
+    identity.chain.into_iter().next().ok_or_else(|| StartError::Certificate("none".to_owned()))
+}
+
+/// Says which certificate is shown now, for commands on this computer: it is valid for another
+/// name than the one they reach it by.
+pub(crate) fn say_shown(file: &Path, certificate: &CertificateDer<'_>) -> io::Result<()> {
+    write_private(file, &pin(certificate).0)
+}
+
+fn pin(certificate: &CertificateDer<'_>) -> CertificatePin {
+    CertificatePin(Sha256::digest(certificate).into())
 }
 
 /// The certificate is kept whatever happens to the names in it: links carry its pin.
@@ -54,7 +98,7 @@ fn self_signed(
         make(kind, url, &certificate, &key)?;
     }
     let mut identity = from_files(&certificate, &key)?;
-    identity.pin = identity.chain.first().map(|der| CertificatePin(Sha256::digest(der).into()));
+    identity.pin = identity.chain.first().map(pin);
     Ok(identity)
 }
 
@@ -97,7 +141,7 @@ fn parameters(url: Option<&Origin>) -> Result<CertificateParams, rcgen::Error> {
     Ok(parameters)
 }
 
-fn from_files(certificate: &Path, key: &Path) -> Result<Identity, StartError> {
+pub(crate) fn from_files(certificate: &Path, key: &Path) -> Result<Identity, StartError> {
     let chain_pem = read("certificate", certificate)?;
     let key_pem = read("private key", key)?;
     let chain = CertificateDer::pem_slice_iter(&chain_pem).collect::<Result<Vec<_>, _>>();
@@ -109,7 +153,8 @@ fn from_files(certificate: &Path, key: &Path) -> Result<Identity, StartError> {
     Ok(Identity { chain, key, pin: None, path: certificate.to_path_buf() })
 }
 
-fn read(what: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, StartError> {
+/// Reads a file of certificates or keys.
+pub(crate) fn read(what: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, StartError> {
     let contents = std::fs::File::open(path).and_then(|file| {
         let mut bytes = Zeroizing::new(Vec::new());
         io::Read::read_to_end(&mut io::Read::take(file, MAX_PEM), &mut bytes)?;

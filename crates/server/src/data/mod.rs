@@ -5,6 +5,9 @@
 //! | `lock` | the process that works here, and where it listens |
 //! | `keys/relay` | the link's static secret |
 //! | `keys/certificate-*.pem`, `keys/certificate-*.key.pem` | the self-signed certificate and its key |
+//! | `keys/acme-*` | the certificate that an ACME server issued, its key, and the account there |
+//! | `keys/shown` | SHA-256 of the certificate that clients are shown now |
+//! | `keys/operator-tls.pem`, `keys/operator-tls.key.pem` | what the operator's commands show to a relay that wants certificates |
 //! | `keys/operator` | the secret that operator commands prove |
 //! | `keys/invites` | the relay's half of every invite |
 //! | `keys/devices` | what the pre-shared keys of who has joined follow from |
@@ -17,17 +20,23 @@ mod keys;
 mod lock;
 mod operator;
 
-pub(crate) use certificate::{Identity, load_identity};
+use certificate::acme_files;
+pub(crate) use certificate::{
+    Identity, from_files as identity_of_files, load_identity, operators as operators_certificate,
+    read as read_pem, say_shown,
+};
 pub use invites::{End, Invite, InviteError, Terms};
 pub(crate) use invites::{Found, InviteFile};
 use operator::OperatorKeys;
 pub use operator::{NotRunning, OperatorAccess};
 
+use crate::config::TlsMode;
 use crate::error::StartError;
 use crate::platform;
 use crate::randomness::Draw;
 use lock::Lock;
 pub(crate) use lock::holder;
+use rustls::sign::CertifiedKey;
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -55,6 +64,23 @@ impl DataFolder {
     /// A file among the keys.
     pub(crate) fn key_file(&self, name: &str) -> PathBuf {
         self.root.join("keys").join(name)
+    }
+
+    /// What the certificate is read from and written to.
+    pub(crate) fn certificate_files(&self, mode: &TlsMode) -> CertificateFiles {
+        let (certificate, key) = match mode {
+            TlsMode::Files { certificate, key } => (certificate.clone(), key.clone()),
+            TlsMode::Acme(acme) => acme_files(acme, self).into(),
+            TlsMode::SelfSigned(_) => (PathBuf::new(), PathBuf::new()),
+        };
+        let (shown, account) = (self.key_file("shown"), self.key_file("acme-account"));
+        CertificateFiles { certificate, key, shown, account }
+    }
+
+    /// Says which certificate is shown, for commands on this computer.
+    pub(crate) fn say_shown(&self, shown: &CertifiedKey) -> Result<(), StartError> {
+        let path = self.key_file("shown");
+        shown.end_entity_cert().map_or(Ok(()), |der| say_shown(&path, der)).map_err(unusable(&path))
     }
 
     /// The registry's file.
@@ -88,6 +114,17 @@ impl DataFolder {
     pub(crate) fn say_address(&mut self, address: SocketAddr) -> Result<(), StartError> {
         self.lock.say_address(address).map_err(unusable(&self.root.join("lock")))
     }
+}
+
+/// Where a certificate comes from, and where what belongs to it is written.
+#[derive(Debug, Clone)]
+pub(crate) struct CertificateFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    /// Which one is shown.
+    pub(crate) shown: PathBuf,
+    /// The account at an ACME server.
+    pub(crate) account: PathBuf,
 }
 
 /// Turns what the system said about a file into our error.

@@ -4,7 +4,7 @@ use super::{keys, lock};
 use crate::error::StartError;
 use crate::randomness::Draw;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use undertone_wire::ids::{Hash, LinkKey};
 use undertone_wire::link::{LinkSecret, Psk, PskId};
 
@@ -20,6 +20,10 @@ pub struct OperatorAccess {
     pub psk_id: PskId,
     /// The pre-shared key.
     pub psk: Psk,
+    /// SHA-256 of the certificate that the relay shows now.
+    pub certificate: Option<[u8; 32]>,
+    /// A certificate and its key (PEM), for a relay that wants one of every client.
+    pub client_certificate: Option<[PathBuf; 2]>,
     /// Where the relay listens.
     pub address: SocketAddr,
     /// The relay's process.
@@ -39,7 +43,11 @@ impl OperatorAccess {
         let operator = OperatorKeys::of(*key("operator").ok_or(NotRunning)?);
         let relay = LinkSecret::from_bytes(*key("relay").ok_or(NotRunning)?).public();
         let OperatorKeys { secret, psk_id, psk } = operator;
-        Ok(Self { secret, relay, psk_id, psk, address, process })
+        let certificate = key("shown").map(|shown| *shown);
+        let files = ["operator-tls.pem", "operator-tls.key.pem"];
+        let files = files.map(|name| data.join("keys").join(name));
+        let client_certificate = files.iter().all(|file| file.exists()).then_some(files);
+        Ok(Self { secret, relay, psk_id, psk, certificate, client_certificate, address, process })
     }
 }
 

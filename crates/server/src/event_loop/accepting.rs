@@ -2,7 +2,8 @@
 
 use super::{EventLoop, LoopHandle};
 use crate::brain::Command;
-use crate::events::Event;
+use crate::events::Reason;
+use crate::gate::Pass;
 use mio::net::{TcpListener, TcpStream};
 use std::io;
 use std::net::SocketAddr;
@@ -58,16 +59,37 @@ impl EventLoop {
         let limit = self.around.shared.limits.connections;
         if self.around.count.fetch_add(1, Ordering::Relaxed) >= limit {
             self.around.count.fetch_sub(1, Ordering::Relaxed);
-            self.around.shared.events.tell(Event::Full(peer));
+            let events = &self.around.shared.events;
+            events.refused(peer, Reason::TooManyConnections, "too many connections");
             return;
         }
+        let Some(pass) = self.judge(peer, now) else {
+            self.around.count.fetch_sub(1, Ordering::Relaxed);
+            return;
+        };
         let Some(accepting) = &mut self.accepting else { return };
         accepting.next = (accepting.next + 1) % accepting.loops.len().max(1);
         match accepting.loops.get(accepting.next) {
             Some(other) if accepting.next != self.around.index => {
-                other.command(vec![Command::Adopt(stream, peer)]);
+                other.command(vec![Command::Adopt(stream, peer, pass)]);
             }
-            _ => self.adopt(stream, peer, now),
+            _ => self.adopt(stream, peer, pass, now),
+        }
+    }
+
+    /// What the peer's address may still take, before a byte is read or encrypted. `None`: it is
+    /// closed unanswered. A proxy is judged later, by those for whom it asks.
+    fn judge(&self, peer: SocketAddr, now: Now) -> Option<Option<Pass>> {
+        let shared = &self.around.shared;
+        if shared.is_proxy(peer) {
+            return Some(None);
+        }
+        match shared.gate.enter(peer.ip(), now.mono_ms) {
+            Ok(pass) => Some(pass),
+            Err(refusal) => {
+                shared.events.refused_at_the_gate(peer, refusal);
+                None
+            }
         }
     }
 }

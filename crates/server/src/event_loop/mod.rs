@@ -12,6 +12,7 @@ pub(crate) use accepting::Accepting;
 use crate::brain::{Command, Message};
 use crate::clock::Clock;
 use crate::connection::{Connection, Scratch, Shared, Turn};
+use crate::gate::Pass;
 use crate::ids::ConnectionId;
 use crossbeam_channel::{Receiver, Sender};
 use mio::net::TcpStream;
@@ -40,6 +41,13 @@ const WRITES: usize = 16;
 /// Bytes read from all sockets after which the brain gets what they said, turn or not: it bounds
 /// what waits for it.
 const BATCH: usize = 1 << 20;
+
+/// Inputs after which it gets them, too: a frame of 7 bytes is an input of some hundred, so a
+/// mebibyte of the smallest would be 60 MiB.
+const MANY: usize = 4_096;
+/// Inputs in one message to the brain. With the channel's 64 messages no more than 32,768 wait, some
+/// 13 MiB, whatever peers send.
+const MESSAGE: usize = 512;
 
 const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
@@ -108,6 +116,8 @@ struct EventLoop {
     dirty: Vec<ConnectionId>,
     /// Connections that have more to read than one turn allows.
     unread: Vec<ConnectionId>,
+    /// Connections that ask too fast, and when they are read again.
+    resting: BinaryHeap<Reverse<(u64, ConnectionId)>>,
     inputs: Vec<Input>,
     /// Bytes read since the brain was given anything.
     taken: usize,
@@ -137,6 +147,7 @@ pub(crate) fn run(
         deadlines: BinaryHeap::new(),
         dirty: Vec::new(),
         unread: Vec::new(),
+        resting: BinaryHeap::new(),
         inputs: Vec::new(),
         taken: 0,
         net: Vec::new(),
@@ -175,6 +186,7 @@ impl EventLoop {
         if self.accepting.as_ref().is_some_and(|a| a.again_at.is_some_and(|at| at <= now.mono_ms)) {
             self.accept(now);
         }
+        self.wake_rested(now);
         for id in std::mem::take(&mut self.unread) {
             self.read(id, now);
         }
@@ -194,12 +206,30 @@ impl EventLoop {
         self.scratch.shrink();
     }
 
+    /// Whose rest is over is read again; no event says that there is something to read.
+    fn wake_rested(&mut self, now: Now) {
+        while let Some(Reverse((at, id))) = self.resting.peek().copied() {
+            if at > now.mono_ms {
+                return;
+            }
+            self.resting.pop();
+            if let Some(tenant) = find(&mut self.tenants, id) {
+                tenant.resting = false;
+                self.unread.push(id);
+            }
+        }
+    }
+
     fn hand_over(&mut self) {
         self.taken = 0;
-        if !self.inputs.is_empty() {
+        let mut rest = std::mem::take(&mut self.inputs);
+        while !rest.is_empty() {
+            let first = rest.len().min(MESSAGE);
+            let after = rest.split_off(first);
             // Waits while the brain has its hands full; nobody is read meanwhile. It can only
             // fail when the brain has ended, and then nobody is there to hear.
-            let _ended = self.around.brain.send(Message::Inputs(std::mem::take(&mut self.inputs)));
+            let _ended = self.around.brain.send(Message::Inputs(rest));
+            rest = after;
         }
     }
 
@@ -210,13 +240,14 @@ impl EventLoop {
         }
         let again = self.accepting.as_ref().and_then(|accepting| accepting.again_at);
         let deadline = self.deadlines.peek().map(|Reverse((at, _))| *at);
-        let next = again.into_iter().chain(deadline).min()?;
+        let rested = self.resting.peek().map(|Reverse((at, _))| *at);
+        let next = again.into_iter().chain(deadline).chain(rested).min()?;
         let now = self.around.clock.now().mono_ms;
         // One more, so that the clock has passed the moment and does not stand just before it.
         Some(Duration::from_millis(next.saturating_sub(now) + 1))
     }
 
-    fn adopt(&mut self, mut stream: TcpStream, peer: SocketAddr, now: Now) {
+    fn adopt(&mut self, mut stream: TcpStream, peer: SocketAddr, pass: Option<Pass>, now: Now) {
         let entry = self.tenants.vacant_entry();
         let interest = Interest::READABLE | Interest::WRITABLE;
         let ready = stream
@@ -236,7 +267,8 @@ impl EventLoop {
             net: &mut self.net,
             scratch: &mut self.scratch,
         };
-        let connection = Connection::new(id, (local, peer), self.around.tls.clone(), &mut turn);
+        let connection =
+            Connection::new(id, (local, peer), pass, self.around.tls.clone(), &mut turn);
         let looked_at = connection.due(&self.around.shared.limits);
         entry.insert(Tenant::new(stream, connection, looked_at));
         self.deadlines.push(Reverse((looked_at, id)));
@@ -264,6 +296,12 @@ impl EventLoop {
     fn read(&mut self, id: ConnectionId, now: Now) {
         for _ in 0..READS {
             let Some(tenant) = find(&mut self.tenants, id) else { return };
+            if let Some(until) = tenant.connection.rests_until(now) {
+                if !std::mem::replace(&mut tenant.resting, true) {
+                    self.resting.push(Reverse((until, id)));
+                }
+                return;
+            }
             match tenant.stream.read(&mut self.arrived) {
                 Ok(0) => return self.gone(id, now),
                 Ok(read) => self.arrived(id, read, now),
@@ -282,7 +320,7 @@ impl EventLoop {
         self.arrived = arrived;
         self.mark_dirty(id);
         self.taken += read;
-        if self.taken >= BATCH {
+        if self.taken >= BATCH || self.inputs.len() >= MANY {
             self.hand_over();
         }
     }
@@ -378,7 +416,7 @@ impl EventLoop {
                 self.step(connection, now, |connection, turn| connection.close(code, turn));
                 self.mark_dirty(connection);
             }
-            Command::Adopt(stream, peer) => self.adopt(stream, peer, now),
+            Command::Adopt(stream, peer, pass) => self.adopt(stream, peer, pass, now),
             Command::Stop => self.stop(now),
         }
     }

@@ -19,6 +19,8 @@ pub(super) struct Tenant {
     pub(super) dirty: bool,
     /// The socket takes no more until it says so.
     pub(super) blocked: bool,
+    /// It asked too fast, and is in the loop's list of those to be read later.
+    pub(super) resting: bool,
     /// Our side of the socket is shut.
     shut: bool,
 }
@@ -30,8 +32,8 @@ pub(super) fn find(tenants: &mut Slab<Tenant>, id: ConnectionId) -> Option<&mut 
 
 impl Tenant {
     pub(super) fn new(stream: TcpStream, connection: Connection, looked_at: u64) -> Self {
-        let (dirty, blocked, shut) = (false, false, false);
-        Self { stream, connection, unsent: Vec::new(), looked_at, dirty, blocked, shut }
+        let (dirty, blocked, resting, shut) = (false, false, false, false);
+        Self { stream, connection, unsent: Vec::new(), looked_at, dirty, blocked, resting, shut }
     }
 
     /// Writes what was left over and `bytes` after it; keeps what the socket does not take.

@@ -124,7 +124,7 @@ fn read_header(connection: &Connection, key: &Key, known: Known) -> rusqlite::Re
     while let Some(row) = found.next()? {
         let (id, value): (Vec<u8>, _) = (row.get(0)?, bytes(row, 1)?);
         let sum = row_sum(key, &id, &value);
-        whole &= sum == row.get(2)?;
+        whole &= sum == row.get::<_, i64>(2)?;
         sums ^= sum;
         rows.push(Row { id, value });
     }

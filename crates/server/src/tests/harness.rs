@@ -190,8 +190,8 @@ impl Scene {
         let events = self.server.events();
         loop {
             let event = events.recv_timeout(PATIENCE).expect("no refusal");
-            if let Event::Refused { reason, .. } = event {
-                return reason;
+            if let Event::Refused { detail, .. } = event {
+                return detail;
             }
         }
     }

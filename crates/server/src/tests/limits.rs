@@ -11,6 +11,7 @@ use undertone_wire::link::Refusal;
 /// Short for a test, and long enough for a handshake on a busy machine.
 const SHORT: Duration = Duration::from_millis(1_000);
 
+/// W01f.
 #[test]
 fn a_handshake_that_takes_too_long_is_ended_wherever_it_stands() {
     let scene = Scene::with(|config| config.limits.handshake = SHORT);
@@ -29,6 +30,7 @@ fn a_handshake_that_takes_too_long_is_ended_wherever_it_stands() {
     }
 }
 
+/// W01f.
 #[test]
 fn whoever_dribbles_bytes_gains_no_time() {
     let scene = Scene::with(|config| config.limits.handshake = SHORT);
@@ -43,6 +45,7 @@ fn whoever_dribbles_bytes_gains_no_time() {
     rest(&mut socket);
 }
 
+/// W01f.
 #[test]
 fn a_device_that_does_not_register_is_ended() {
     let scene = Scene::with(|config| config.limits.registration = SHORT);
@@ -106,7 +109,7 @@ fn one_connection_too_many_is_closed_unanswered() {
     let mut first = scene.link();
     assert_eq!(rest(&mut scene.socket()), "");
     let events = scene.server.events();
-    while !matches!(events.recv_timeout(PATIENCE).unwrap(), Event::Full(_)) {}
+    while !matches!(events.recv_timeout(PATIENCE).unwrap(), Event::Refused { .. }) {}
     first.ping(ECHO);
     first.expect_pong(ECHO);
 }

@@ -5,7 +5,7 @@ use crate::connection::http::Site;
 use crate::connection::{Connection, Scratch as Buffers, Shared, Turn};
 use crate::data::scratch::Scratch;
 use crate::data::{DataFolder, InviteFile, load_identity};
-use crate::events::{Event, Events};
+use crate::events::{Event, Events, Reason};
 use crate::ids::ConnectionId;
 use crate::page::Page;
 use crate::randomness::system;
@@ -28,8 +28,18 @@ fn plain_link_from(peer: &str, url: Option<&str>) -> (String, Vec<Event>) {
     let devices = undertone_relay::DeviceRoot::from_bytes([5; 32]);
     let keys = Keys { secret, invites, devices, operator, draw: system };
     let (events, told, _) = Events::new();
-    let site = Site { url: url.map(|url| Origin::parse(url).unwrap()), page: Page::default() };
-    let shared = Shared { site, keys, limits: config.limits, events };
+    let site = Site {
+        url: url.map(|url| Origin::parse(url).unwrap()),
+        proxies: None,
+        page: Page::default(),
+    };
+    let shared = Shared {
+        site,
+        keys,
+        gate: crate::gate::Gate::new(crate::gate::PerAddress::default()),
+        limits: config.limits,
+        events,
+    };
 
     let peer: SocketAddr = peer.parse().unwrap();
     // Our end of a connection over loopback is loopback, too; else it is this machine's address.
@@ -48,7 +58,7 @@ fn plain_link_from(peer: &str, url: Option<&str>) -> (String, Vec<Event>) {
     let (inputs, net, scratch) = (&mut inputs, &mut net, &mut scratch);
     let mut turn = Turn { shared: &shared, now, inputs, net, scratch };
     let id = ConnectionId::new(0, 0, 1);
-    let mut connection = Connection::new(id, (local, peer), tls, &mut turn);
+    let mut connection = Connection::new(id, (local, peer), None, tls, &mut turn);
     connection.receive(&mut request, &mut turn);
     let answer = String::from_utf8(std::mem::take(turn.net)).unwrap();
     (answer, told.try_iter().collect())
@@ -80,7 +90,8 @@ fn w04e_plain_is_answered_on_loopback_only() {
         assert_eq!(answer, "", "{peer}");
         let refused = Event::Refused {
             address: peer.parse().unwrap(),
-            reason: "plain connection from elsewhere".to_owned(),
+            reason: Reason::Http,
+            detail: "plain connection from elsewhere".to_owned(),
         };
         assert!(told.contains(&refused), "{told:?}");
         assert!(!told.iter().any(|event| matches!(event, Event::WebSocket(_))), "{told:?}");

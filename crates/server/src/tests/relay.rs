@@ -82,7 +82,7 @@ fn an_entry_reaches_its_readers_and_its_writer_hears_where_it_is() {
         let reply = alice.reply();
         assert!(matches!(reply, Reply::Appended { seq, .. } if seq == number), "{reply:?}");
         let Reply::Entry(entry) = bob.reply() else { panic!("no entry") };
-        assert_eq!(entry.position, number.into());
+        assert_eq!(entry.position, u64::from(number));
         assert_eq!(&*entry.body, number.to_be_bytes().repeat(500));
     }
 }

@@ -552,7 +552,11 @@ fn a_connection_that_cannot_be_made_ends_with_its_code_and_no_goodbye() {
     for (error, exit) in [
         (ConnectError::Refused("127.0.0.1:1".to_owned()), Exit::Unreachable),
         (
-            ConnectError::CertificateNotTrusted { address: "x".to_owned(), why: "y".to_owned() },
+            ConnectError::CertificateNotTrusted {
+                address: "x".to_owned(),
+                why: "y".to_owned(),
+                fingerprints: Box::default(),
+            },
             Exit::NotTrusted,
         ),
     ] {

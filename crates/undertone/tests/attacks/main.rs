@@ -2,8 +2,12 @@
 //! hostile network. Tests are named after the attack or the weakness of older systems that they try.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
+#![allow(clippy::print_stdout, reason = "figures that a reader of the run wants to see")]
 
+mod certificates;
 mod entrance;
+mod flood;
+mod forwarded;
 mod impostor;
 mod keys;
 mod link;

@@ -4,19 +4,23 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 #![allow(clippy::print_stdout, reason = "figures that a reader of the run wants to see")]
 
+mod acme;
 mod care;
 mod chats;
 mod console;
 mod crowd;
 mod disk;
 mod errors;
+mod events;
 mod history;
 mod json;
+mod left_out;
 mod lobby;
 mod machine;
 mod names;
 mod network;
 mod operator;
+mod outside;
 mod privacy;
 mod profiles;
 mod restart;

@@ -8,17 +8,27 @@ const OFFER: &str = "Sec-WebSocket-Protocol: undertone.9, undertone.1\r\n";
 fn site() -> Site {
     let asset = Asset { content_type: "text/html".to_owned(), bytes: Arc::from(b"<p>".as_slice()) };
     let page = Page { assets: [("/".to_owned(), asset)].into() };
-    Site { url: Some(Origin::parse("https://chat.example.org").unwrap()), page }
+    Site { url: Some(Origin::parse("https://chat.example.org").unwrap()), proxies: None, page }
 }
 
 fn local() -> Route {
     let local = SocketAddr::from(([127, 0, 0, 1], 8080));
-    Route { local, peer: SocketAddr::from(([127, 0, 0, 1], 50_000)), secure: false }
+    Route {
+        local,
+        peer: SocketAddr::from(([127, 0, 0, 1], 50_000)),
+        secure: false,
+        wall_ms: 784_111_777_000,
+    }
 }
 
 fn from_elsewhere(secure: bool) -> Route {
     let local = SocketAddr::from(([192, 0, 2, 1], 8080));
-    Route { local, peer: SocketAddr::from(([198, 51, 100, 7], 50_000)), secure }
+    Route {
+        local,
+        peer: SocketAddr::from(([198, 51, 100, 7], 50_000)),
+        secure,
+        wall_ms: 784_111_777_000,
+    }
 }
 
 /// The status code (0: none) of the answer to a request, the answer, and the outcome.
@@ -45,7 +55,7 @@ fn an_upgrade_names_what_was_offered() {
     assert_eq!(status, 101);
     assert!(answer.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
     assert!(answer.contains("Sec-WebSocket-Protocol: undertone.1\r\n"));
-    let Outcome::Upgraded { read, offered } = outcome else { panic!("{outcome:?}") };
+    let Outcome::Upgraded { read, offered, .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!(read, request.len() - 4);
     assert_eq!(offered, ["undertone.9", "undertone.1"]);
 }
@@ -120,7 +130,7 @@ fn plain_from_elsewhere_is_sent_to_https_or_gets_nothing() {
     assert_eq!(status, 308);
     assert!(answer.contains("Location: https://chat.example.org/a?b\r\n"), "{answer}");
     assert!(matches!(outcome, Outcome::Last { body: None }));
-    let nameless = Site { url: None, page: Page::default() };
+    let nameless = Site { url: None, proxies: None, page: Page::default() };
     let (status, answer, outcome) = ask(&nameless, &from_elsewhere(false), request);
     assert_eq!((status, answer.as_str()), (0, ""));
     assert!(matches!(outcome, Outcome::Silence));
@@ -193,4 +203,44 @@ fn half_a_head_is_waited_for() {
         let (_, answer, outcome) = ask(&site(), &local(), &request[..end]);
         assert!(answer.is_empty() && matches!(outcome, Outcome::Partial), "{end}");
     }
+}
+
+/// A15.
+#[test]
+fn who_is_no_proxy_speaks_for_nobody() {
+    let proxies = Proxies::parse("198.51.100.7", crate::proxies::ForwardHeader::XForwardedFor);
+    let site = Site { proxies: proxies.ok(), ..site() };
+    let client = |route: &Route, fields: &str| {
+        let host = "Host: chat.example.org\r\n";
+        let request = format!("GET /v1/link HTTP/1.1\r\n{host}{UPGRADE}{OFFER}{fields}\r\n");
+        match ask(&site, route, &request).2 {
+            Outcome::Upgraded { client, .. } => client.map(|ip| ip.to_string()),
+            other => Some(format!("{other:?}")),
+        }
+    };
+    let fields = "X-Forwarded-For: 192.0.2.7\r\n";
+    assert_eq!(client(&from_elsewhere(true), fields), Some("192.0.2.7".to_owned()));
+    let mut other = from_elsewhere(true);
+    other.peer.set_ip([198, 51, 100, 8].into());
+    assert_eq!(client(&other, fields), None);
+}
+
+/// RFC 9110 §6.6.1, and its own example; `doctor` compares clocks by it.
+#[test]
+fn a_healthy_relay_says_what_time_it_is() {
+    let (status, answer, _) =
+        ask(&site(), &local(), &format!("GET /healthz HTTP/1.1\r\n{HERE}\r\n"));
+    assert_eq!(status, 200);
+    assert!(answer.contains("\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), "{answer}");
+}
+
+#[test]
+fn a_relay_with_a_name_asks_browsers_to_stay_with_tls() {
+    let field = "\r\nStrict-Transport-Security: max-age=31536000\r\n";
+    let request = "GET /healthz HTTP/1.1\r\nHost: chat.example.org\r\n\r\n";
+    let answer = |site: &Site, secure| ask(site, &from_elsewhere(secure), request).1;
+    assert!(answer(&site(), true).contains(field));
+    let nameless = Site { url: None, ..site() };
+    assert!(!answer(&nameless, true).contains(field));
+    assert!(!ask(&site(), &local(), &format!("GET / HTTP/1.1\r\n{HERE}\r\n")).1.contains(field));
 }
