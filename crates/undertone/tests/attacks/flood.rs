@@ -128,13 +128,17 @@ fn a05_a_flood_of_handshakes_ends_at_the_door() {
     let (server, mut witness) = relay(&scene, &[]);
     let relay = server.address;
     nobody_else_notices(&server, &mut witness, move |over| {
+        // On a busy machine the burst is not used up before the others have been measured.
         let mut refused = 0u32;
-        while !over.load(Ordering::Relaxed) {
+        for _ in 0..20_000 {
+            if over.load(Ordering::Relaxed) && refused > 0 {
+                return;
+            }
             let Ok(mut socket) = peer::try_tcp_from(ELSEWHERE, relay) else { continue };
             let _closed = socket.write_all(b"\x16\x03\x01\x00\x05hello");
             refused += u32::from(is_closed(&mut socket));
         }
-        assert!(refused > 0 || cfg!(not(target_os = "linux")));
+        assert!(refused > 0, "nobody is refused");
     });
     let line = "*\"address\":\"127.0.0.66\"*\"reason\":\"too_many_attempts\"*";
     server.program.expect_error_line(line);
