@@ -571,7 +571,8 @@ impl Cx<'_> {
             Met::New { contacts, inviter, takes } => {
                 contacts.iter().for_each(|contact| self.put_contact(contact));
                 let who = self.person(&id, name);
-                if inviter {
+                // The operator's account is what the relay's own link is about: nothing to tell.
+                if inviter && !name.is_operator() {
                     self.news(EventKind::Verified { who, by: Proof::Invited });
                 }
                 if let Some(before) = takes {

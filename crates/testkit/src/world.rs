@@ -407,8 +407,16 @@ impl World {
         client.events.extend(step.events);
         client.wake_at = step.wake_at;
         if step.redial && client.conn.is_some() {
-            self.disconnect(at);
+            self.input(at, EngineInput::Disconnected);
+            // The relay may see the new link before it sees that the old one is gone.
+            let client = &mut self.clients[at];
+            client.to_relay.clear();
+            client.from_relay.clear();
+            let old = client.conn.take();
             self.connect(at);
+            if let Some(conn) = old {
+                self.tell_brain(Input::Disconnected { conn });
+            }
         }
         for read in step.reads {
             let rows = self.clients[at].history(&read.keys);

@@ -85,7 +85,7 @@ pub enum ConnectError {
     #[error("the relay is not running")]
     NotRunning,
     /// We ended it: the device has new keys, and proves them on another connection.
-    #[error("this device has new keys")]
+    #[error("a new name or new keys need a new connection")]
     Renewed,
     /// We ended it: the relay says that this device's own pre-shared key is used up, and the invite's
     /// is tried.

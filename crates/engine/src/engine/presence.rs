@@ -23,9 +23,13 @@ impl Hands<'_, '_> {
     pub(super) fn came(&mut self, present: &Present) {
         self.chats.on_arrival(self.cx, &present.client_id);
         self.rooms.on_arrival(self.cx, &present.client_id);
-        if present.client_id != self.cx.core.identity.client_id && self.cx.core.people.came(present)
-        {
-            self.look_up_name(present.client_id);
+        if present.client_id == self.cx.core.identity.client_id {
+            return;
+        }
+        // Who was here comes again with another device or name.
+        let is_new = self.cx.core.people.came(present);
+        self.look_up_name(present.client_id);
+        if is_new {
             self.arrival(&present.client_id);
         }
     }

@@ -217,3 +217,106 @@ fn two_requests_that_cross_become_one_chat() {
     assert_eq!(alice.times_said("[private] Bob: from Bob"), 1);
     assert_eq!(bob.times_said("[private] Alice: from Alice"), 1);
 }
+
+/// What `/verify` shows, and the line of what the session can be compared by.
+fn number(member: &mut Program, of: &str) -> String {
+    member.say(&format!("/verify {of}"));
+    member.expect(&format!("Safety number with {of} (*"));
+    member.expect_next("  *").trim().to_owned()
+}
+
+/// F15, F43.
+#[test]
+fn f43_both_see_the_same_sixty_digits_and_who_was_compared_stays_verified() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let [mut alice, mut bob] = chatting(&scene);
+    let (hers, his) = (number(&mut alice, "Bob"), number(&mut bob, "Alice"));
+    assert_eq!(hers, his);
+    let digits: String = hers.split(' ').collect();
+    assert!(digits.len() == 60 && digits.bytes().all(|b| b.is_ascii_digit()), "{hers}");
+    let session = alice.expect("  session *");
+    assert_eq!(session, bob.expect("  session *"));
+    alice.say("/verify Bob yes");
+    alice.expect("  Bob is verified");
+    alice.say("/list");
+    alice.expect("  Bob (*), verified*");
+    alice.expect("  Bob: secure with Bob, verified (*");
+    alice.say("quit");
+    alice.expect_exit(0);
+    let mut alice = scene.member("Alice");
+    alice.say("/contacts");
+    alice.expect("  1 Bob (*), verified");
+    alice.say("/go 1");
+    alice.expect("Now talking to Bob");
+    alice.expect("  Bob: secure with Bob, verified (*");
+    bob.say("/verify Alice no");
+    bob.expect("  Alice is not verified");
+    bob.expect_error("somebody may sit between you and Alice", "/end Alice; *");
+}
+
+/// F39: pairing by a link.
+#[test]
+fn f39_who_comes_by_a_members_link_is_verified_to_it_and_it_to_them() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let mut alice = scene.member("Alice");
+    alice.say("/invite");
+    let link = alice.expect("http*");
+    let carol = scene.client(&["--name", "Carol", &link]);
+    carol.expect("  Alice is verified: *");
+    alice.expect("  Carol is verified: *");
+    let mut eve = scene.client(&["--name", "Eve", &link]);
+    eve.expect("Welcome, Eve (*");
+    alice.expect_error("Eve came by a link of yours *", "*");
+    alice.say("/contacts");
+    alice.expect("  * Eve (*), not verified");
+    eve.say("quit");
+}
+
+/// F29, F33.
+#[test]
+fn a_new_name_is_told_and_kept_and_a_taken_one_refused() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let [mut alice, mut bob] = chatting(&scene);
+    bob.say("/name Alice");
+    bob.expect_error("refused by the relay: *", "choose another name");
+    bob.say("/name a:b");
+    bob.expect_error("*", "*");
+    bob.say("/name Robert");
+    bob.expect("You are called Robert from now on; you were Bob");
+    alice.expect("  Bob is called Robert from now on");
+    alice.say("/msg Robert hello");
+    bob.expect("[private] Alice: hello");
+    bob.say("/contact Alice");
+    bob.expect("  Alice (*) is a contact, *");
+    bob.say("quit");
+    bob.expect_exit(0);
+    let mut bob = scene.client(&["--name", "Robert"]);
+    bob.expect("Welcome, Robert (*");
+    bob.say("here again");
+    alice.expect("Robert: here again");
+}
+
+#[test]
+fn nothing_is_shown_of_who_is_blocked() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let [mut alice, mut bob, mut carol] = scene.members(["Alice", "Bob", "Carol"]);
+    bob.say("one");
+    alice.expect("Bob: one");
+    alice.say("/block Bob");
+    alice.expect("  Bob is blocked: *");
+    bob.say("two");
+    bob.say("/msg Alice three");
+    carol.say("/msg Alice four");
+    alice.expect("[private] Carol: four");
+    carol.expect("Bob: two");
+    alice.never_said("*two");
+    alice.never_said("*three");
+    alice.say("/unblock Bob");
+    alice.expect("  Bob is blocked no more");
+    bob.say("five");
+    alice.expect("Bob: five");
+}

@@ -53,7 +53,7 @@ prop_compose! {
         keys in any::<([u8; 32], [u8; 16], [u8; 32])>(),
         pin in any::<Option<[u8; 32]>>(),
         lobby in any::<Option<[u8; 32]>>(),
-        by in any::<Option<[u8; 16]>>(),
+        by in any::<Option<([u8; 16], Option<[u8; 16]>)>>(),
     ) -> Invite {
         let (relay_key, psk_id, psk) = keys;
         let relay = RelayInvite {
@@ -62,7 +62,11 @@ prop_compose! {
             psk_id: PskId(psk_id),
             psk: Psk::from_bytes(psk),
         };
-        let inviter = by.map(|key_hash| Inviter { name: Name::parse("Bob").unwrap(), key_hash, introduction: None });
+        let inviter = by.map(|(key_hash, introduction)| Inviter {
+            name: Name::parse("Bob").unwrap(),
+            key_hash,
+            introduction: introduction.map(Introduction::from_bytes),
+        });
         let origin = Origin::https(Host::parse(&host).unwrap(), port);
         Invite::new(origin, relay, lobby.map(LobbySecret::from_bytes), inviter)
     }

@@ -8,10 +8,10 @@ use crate::examples::{self, Named};
 use data_encoding::HEXLOWER;
 use minicbor::{Decode, Encode};
 use std::fmt::{Debug, Write as _};
-use undertone_wire::account::{AccountKind, Card};
+use undertone_wire::account::{AccountKind, AccountSecret, Card, SafetyNumber};
 use undertone_wire::codec;
 use undertone_wire::frame::{EntryKind, Reply, Request, Seen, entry_hash};
-use undertone_wire::invite::{CertificatePin, Invite, Inviter, Origin, RelayInvite};
+use undertone_wire::invite::{CertificatePin, Introduction, Invite, Inviter, Origin, RelayInvite};
 use undertone_wire::link::{
     Initiator, LinkSecret, Psk, PskId, Responder, SUBPROTOCOL, Transport, prologue,
 };
@@ -190,10 +190,29 @@ fn the_golden_invite_holds() {
     let full = Invite::new(origin.clone(), relay.clone(), Some(lobby), Some(inviter));
     let without_pin = RelayInvite { pin: None, ..relay };
     let bare = Invite::new(origin, without_pin, None, None);
+    let introduction = Some(Introduction::from_bytes([0x1e; 16]));
+    let friend = Some(Inviter { name: examples::name(), key_hash, introduction });
+    let half = full.relay_half().clone();
+    let personal = Invite::new(full.origin.clone(), half, full.lobby_half().cloned(), friend);
     let golden = include_str!("../golden/invites.txt");
-    let now = format!("{}\n{}\n", full.to_link(), bare.to_link());
+    let now = format!("{}\n{}\n{}\n", full.to_link(), bare.to_link(), personal.to_link());
     assert!(golden == now, "tests/golden/invites.txt would be:\n{now}");
-    for (line, invite) in golden.lines().zip([full, bare]) {
+    for (line, invite) in golden.lines().zip([full, bare, personal]) {
         assert!(Invite::parse(line) == Ok(invite), "the link reads as what it was made of");
     }
+}
+
+/// The digits of §4.4, for one pair of accounts of each kind.
+#[test]
+fn the_golden_safety_numbers_hold() {
+    let key = |kind, byte| AccountSecret::from_bytes(kind, [byte; 32]).unwrap().public();
+    let (alice, bob) = (key(AccountKind::Ed25519, 1), key(AccountKind::Ed25519, 2));
+    let carol = key(AccountKind::EcdsaP256, 3);
+    let number = SafetyNumber::between(&alice, &bob);
+    assert_eq!(number, SafetyNumber::between(&bob, &alice), "the same for both");
+    assert_eq!(number.to_string().replace(' ', ""), number.digits());
+    let golden = include_str!("../golden/safety-numbers.txt");
+    let other = SafetyNumber::between(&alice, &carol);
+    let now = format!("{number}\n{other}\n");
+    assert!(golden == now, "tests/golden/safety-numbers.txt would be:\n{now}");
 }
