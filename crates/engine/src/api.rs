@@ -120,6 +120,12 @@ pub enum Command {
     Rename(Name),
     /// Asks whom one knows; answered by [`EventKind::Contacts`].
     Contacts,
+    /// Takes another id with the same account, where no chat or room knows the old one; answered by
+    /// [`EventKind::IdChanged`].
+    NewId,
+    /// Ends all chats, leaves all rooms, and has the relay forget the account; answered by
+    /// [`EventKind::AccountDeleted`]. Then the profile is of no use any more.
+    DeleteAccount,
     /// Asks whether a room or a member is meant; answered by [`EventKind::RoomFound`] or
     /// [`EventKind::Resolved`]. `#NAME` means a room only.
     Find(Who),
@@ -480,6 +486,13 @@ pub enum EventKind {
         /// The name before.
         before: Name,
     },
+    /// To [`Command::NewId`]: a registration follows.
+    IdChanged {
+        /// The id before.
+        before: ClientId,
+    },
+    /// To [`Command::DeleteAccount`]: the relay has forgotten the account.
+    AccountDeleted,
     /// To [`Command::Contacts`]: by name.
     Contacts(Vec<Person>),
     /// Something was received that cannot be shown, with its cause and what is done about it.
@@ -777,6 +790,14 @@ pub enum CommandError {
     /// No other key was seen.
     #[error("the key of {0} has not changed")]
     KeyNotChanged(String),
+    /// The old id is known in chats or rooms.
+    #[error("{chats} private chats and {rooms} rooms know you by this id")]
+    StillTalking {
+        /// Chats that are not over.
+        chats: usize,
+        /// Rooms that one is in.
+        rooms: usize,
+    },
     /// The member is blocked.
     #[error("{0} is blocked")]
     Blocked(String),

@@ -90,6 +90,8 @@ pub(crate) enum Ask {
     Inviter,
     /// To the maker of the link.
     Introduction,
+    /// That it forgets the account.
+    Forget,
     /// Of who is online under another name than before.
     NameOf(ClientId),
     Lobby(crate::lobby::LobbyAsk),
@@ -253,6 +255,10 @@ pub(crate) struct Core {
     pub(crate) deferred: Vec<Deferred>,
     /// Links that one made, by what they introduce with.
     pub(crate) links: crate::engine::OwnLinks,
+    /// At the end of the step the account takes another id.
+    pub(crate) wants_new_id: bool,
+    /// The account is about to go.
+    pub(crate) leaving: Option<crate::engine::Leaving>,
     /// Names that were looked up anew on this link.
     pub(crate) names_asked: usize,
     /// When, by running time, and which of these requests are sent again.
@@ -301,6 +307,8 @@ impl Core {
             behind: Vec::new(),
             deferred: Vec::new(),
             links: BTreeMap::new(),
+            wants_new_id: false,
+            leaving: None,
             names_asked: 0,
         }
     }

@@ -1,6 +1,7 @@
 //! The brain of a client: everything it knows and decides.
 
 mod commands;
+mod farewell;
 mod inbox;
 mod presence;
 mod registration;
@@ -9,6 +10,7 @@ mod rows;
 mod trust;
 
 pub(crate) use commands::member_name;
+pub(crate) use farewell::Leaving;
 pub(crate) use rows::rows_under;
 pub(crate) use trust::OwnLinks;
 
@@ -180,6 +182,10 @@ impl Engine {
         Hands { cx: &mut cx, lobby, chats, rooms, invite }.handle(input);
         silence::watch(&mut cx);
         Hands { cx: &mut cx, lobby, chats, rooms, invite }.age();
+        Hands { cx: &mut cx, lobby, chats, rooms, invite }.go();
+        if std::mem::take(&mut self.core.wants_new_id) {
+            self.take_new_id(&mut step, now, &key);
+        }
         if let Some(cause) = self.core.noticed.take() {
             self.renew(&mut step, now, &key, cause);
         }

@@ -72,6 +72,19 @@ impl Identity {
         true
     }
 
+    /// Another id for the same account, with a device of its own and an inbox of its own. False:
+    /// nothing changed.
+    pub(crate) fn take_new_id(&mut self, provider: &Provider, key: &StepKey) -> bool {
+        let drawn = key.derive("next client id", b"");
+        let Some(id) = drawn.first_chunk() else { return false };
+        if !self.renew_device(provider, key) {
+            return false;
+        }
+        self.client_id = ClientId::from_random(*id);
+        self.inbox = InboxSecret::generate(key, b"next id");
+        true
+    }
+
     pub(crate) fn signer(&self, suite: Suite) -> Option<&Signer> {
         self.signers.iter().find(|(of, _)| *of == suite).map(|(_, signer)| signer)
     }

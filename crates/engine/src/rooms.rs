@@ -419,6 +419,12 @@ impl Rooms {
         listed.map(|room| room.line(cx)).collect()
     }
 
+    /// Those that one is in or was asked into.
+    pub(crate) fn listed(&self) -> Vec<RoomId> {
+        let listed = self.rooms.iter().filter(|(_, room)| room.is_listed());
+        listed.map(|(id, _)| *id).collect()
+    }
+
     pub(crate) fn name_of(&self, id: &RoomId) -> Option<String> {
         self.rooms.get(id).map(Room::called)
     }

@@ -473,3 +473,98 @@ fn nobody_is_verified_who_is_not_there() {
     let me = Command::Verify(who("Alice"));
     assert_eq!(fails(&mut world, 0, me), CommandError::Yourself);
 }
+
+/// F29.
+#[test]
+fn f29_an_account_goes_on_under_another_id_and_stays_verified() {
+    let mut world = people(17, &["Alice", "Bob"]);
+    world.command(0, Command::Compared { who: who("Bob"), same: true });
+    world.msg(0, "Bob", "hi");
+    world.run();
+    world.command(1, Command::Accept(None));
+    world.run();
+    let talking = CommandError::StillTalking { chats: 1, rooms: 0 };
+    assert_eq!(fails(&mut world, 1, Command::NewId), talking);
+    world.command(1, Command::End(who("Alice")));
+    world.run();
+    let before = world.clients[1].engine.client_id();
+    forget(&mut world);
+    world.command(1, Command::NewId);
+    world.run();
+    let now = world.clients[1].engine.client_id();
+    assert_ne!(now, before);
+    assert!(
+        world.has(1, |kind| matches!(kind, EventKind::IdChanged { before: old } if *old == before))
+    );
+    assert!(
+        world.has(1, |kind| matches!(kind, EventKind::LobbyEntered { .. })),
+        "{:?}",
+        world.clients[1].events
+    );
+    forget(&mut world);
+    world.msg(1, "Alice", "same person, other id");
+    world.say(1, "hello");
+    world.run();
+    let asked = |kind: &EventKind| match kind {
+        EventKind::ChatRequested { who, .. } => {
+            who.client_id == now && who.verified && !who.changed
+        }
+        _ => false,
+    };
+    assert!(world.has(0, asked), "{:?}", world.clients[0].events);
+    world.command(0, Command::Accept(None));
+    world.run();
+    forget(&mut world);
+    world.msg(0, "Bob", "welcome back");
+    world.run();
+    assert_eq!(world.texts(1), ["[private] Alice: welcome back"]);
+    world.restart_client(1);
+    world.run();
+    assert_eq!(world.clients[1].engine.client_id(), now);
+}
+
+#[test]
+fn a_deleted_account_is_gone_from_chats_rooms_and_the_relay() {
+    let mut world = people(18, &["Alice", "Bob", "Carol"]);
+    world.msg(0, "Bob", "hi");
+    world.run();
+    world.command(1, Command::Accept(None));
+    world.command(0, Command::RoomNew(RoomName::parse("team").unwrap()));
+    world.run();
+    world.room(0, "team", RoomOrder::Add(who("Bob")));
+    world.run();
+    world.room(0, "team", RoomOrder::Add(who("Carol")));
+    world.run();
+    forget(&mut world);
+    world.command(1, Command::DeleteAccount);
+    world.run_for(30_000);
+    assert!(
+        world.has(1, |kind| matches!(kind, EventKind::AccountDeleted)),
+        "{:?}",
+        world.clients[1].events
+    );
+    assert!(world.has(0, |kind| matches!(kind, EventKind::ChatEnded { .. })));
+    let left = |kind: &EventKind| match kind {
+        EventKind::RoomChanged { who, .. } => who.name.as_str() == "Bob",
+        _ => false,
+    };
+    assert!(world.has(0, left) && world.has(2, left), "{:?}", world.clients[0].events);
+    world.disconnect(1);
+    forget(&mut world);
+    // The name is free, and whoever takes it is not taken for who had it.
+    world.add("Bob");
+    world.run();
+    assert!(world.has(3, |kind| matches!(kind, EventKind::Registered { .. })));
+    assert_eq!(fails(&mut world, 0, direct("Bob", "?")), CommandError::KeyChanged("Bob".into()));
+}
+
+#[test]
+fn without_a_link_nobody_takes_another_id_or_name_and_no_account_goes() {
+    let mut world = people(19, &["Alice"]);
+    world.disconnect(0);
+    for command in
+        [Command::NewId, Command::DeleteAccount, Command::Rename(Name::parse("Al").unwrap())]
+    {
+        assert_eq!(fails(&mut world, 0, command), CommandError::NotConnected);
+    }
+}

@@ -73,6 +73,10 @@ pub enum Typed {
     Invite,
     /// Takes another name.
     Name(String),
+    /// Takes another id.
+    NewId,
+    /// Deletes the account; whether the person has said yes to it.
+    DeleteAccount(bool),
     /// Whom one knows.
     Contacts,
     /// Gets to know a member.
@@ -108,7 +112,8 @@ text                to the conversation in front (at first the lobby); //text fo
 /trust WHO          accept the key of WHO that changed
 /contacts           whom you know, with numbers that work as WHO;  /contact WHO adds one
 /block WHO          show nothing of WHO any more    /unblock WHO    take that back
-/name NAME          take another name
+/name NAME          take another name           /id new      take another id, with the same key
+/delete-account     delete the account and everything in this profile
 /go lobby, /go ROOM, /go WHO   change the conversation in front; #ROOM is always a room
 /history [N]        the newest texts of the conversation in front, 20 if not said
 /sent               your ten newest texts and what became of them
@@ -171,6 +176,9 @@ fn slash(rest: &str) -> Result<Typed, Report> {
         ("unblock", One::Word(who)) => Ok(Typed::Unblock(who)),
         ("invite", One::None) => Ok(Typed::Invite),
         ("name", One::Word(name)) => Ok(Typed::Name(name)),
+        ("id", One::Word(word)) if word == "new" => Ok(Typed::NewId),
+        ("delete-account", One::None) => Ok(Typed::DeleteAccount(false)),
+        ("delete-account", One::Word(word)) if word == "yes" => Ok(Typed::DeleteAccount(true)),
         ("contacts", One::None) => Ok(Typed::Contacts),
         ("contact", One::Word(who)) => Ok(Typed::Contact(who)),
         (word, _) => Err(usage(word)),
@@ -231,6 +239,8 @@ fn usage(word: &str) -> Report {
         "unblock" => "/unblock WHO",
         "invite" => "/invite",
         "name" => "/name NAME",
+        "id" => "/id new",
+        "delete-account" => "/delete-account, then /delete-account yes",
         "contacts" => "/contacts",
         "contact" => "/contact WHO",
         _ => return unknown(word),

@@ -169,6 +169,7 @@ impl From<&CommandError> for Report {
             }
             CommandError::KeyNotChanged(_) => "nothing to do; /verify WHO compares it",
             CommandError::Blocked(_) => "/unblock WHO first",
+            CommandError::StillTalking { .. } => "/end and /leave them first: /list shows them",
             CommandError::Ambiguous(_) => "give the name, or more of the id",
             CommandError::Yourself => "choose somebody else: /list shows who is online",
             CommandError::NoChat(_) => "/chat WHO asks for a private chat",

@@ -60,6 +60,31 @@ impl Chats {
         }
     }
 
+    /// Every chat ends, and who asked hears no.
+    pub(crate) fn end_all(&mut self, cx: &mut Cx<'_>) {
+        let peers: Vec<_> = self.chats.keys().copied().collect();
+        for peer in peers {
+            // Most are over already.
+            let _ = self.end(cx, &peer);
+        }
+    }
+
+    /// Chats that are not over.
+    pub(crate) fn open(&self) -> usize {
+        self.chats.values().filter(|chat| chat.row.state != State::Closed).count()
+    }
+
+    /// Nobody knows of any chat with this member any more: it has another id. What was said stays.
+    pub(crate) fn begin_anew(&mut self, cx: &mut Cx<'_>) {
+        self.unlink();
+        for chat in self.chats.values_mut() {
+            discard(cx, chat);
+            (chat.row.number, chat.row.slot, chat.row.device) = (0, 0, None);
+            chat.row.crossed = None;
+            chat.store(cx);
+        }
+    }
+
     /// A chat with who is blocked ends; a request gets no answer.
     pub(crate) fn end_blocked(&mut self, cx: &mut Cx<'_>, peer: &ClientId) {
         match self.chats.get_mut(peer) {

@@ -89,6 +89,8 @@ impl Hands<'_, '_> {
                 self.cx.event(EventKind::Chats(lines));
                 Ok(())
             }
+            Command::NewId => self.new_id(),
+            Command::DeleteAccount => self.delete_account(),
             Command::Verify(_)
             | Command::Compared { .. }
             | Command::Trust(_)

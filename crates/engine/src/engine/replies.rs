@@ -62,6 +62,7 @@ impl Hands<'_, '_> {
             Some(Ask::Room(room, ask)) => self.rooms.on_done(self.cx, &room, ask),
             Some(Ask::ChatLog(peer)) => self.chats.on_log_created(self.cx, peer),
             Some(Ask::Introduction) => self.was_introduced(),
+            Some(Ask::Forget) => self.gone(),
             Some(Ask::ChatNote(peer, kind)) => {
                 self.chats.on_note_answer(self.cx, peer, kind, Ok(()));
             }
@@ -97,6 +98,10 @@ impl Hands<'_, '_> {
             Some(Ask::CardFor(peer)) => self.chats.on_card(self.cx, peer, None),
             Some(Ask::PackageFor(peer, suite)) => {
                 self.chats.on_package(self.cx, peer, suite, None);
+            }
+            Some(Ask::Forget) => {
+                self.cx.core.leaving = None;
+                self.cx.event(EventKind::Failed(CommandError::Refused(code)));
             }
             Some(Ask::ResolveFor(wanted)) => {
                 self.cx.event(EventKind::Failed(CommandError::Refused(code)));

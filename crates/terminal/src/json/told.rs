@@ -217,6 +217,8 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
         | EventKind::Resolved(_)
         | EventKind::Compare { .. }
         | EventKind::Link(_)
+        | EventKind::IdChanged { .. }
+        | EventKind::AccountDeleted
         | EventKind::Contacts(_)
         | EventKind::RoomFound(_)
         | EventKind::Failed(_)

@@ -160,6 +160,26 @@ impl View {
         }
     }
 
+    /// In a pipe nobody can be asked.
+    pub(super) fn delete_account(&mut self, yes: bool) {
+        if yes || !self.is_interactive() {
+            return self.ask(Asked::Other, Command::DeleteAccount);
+        }
+        self.say(
+            "This ends all your chats, leaves all your rooms, deletes the account at the relay and all that is\n\
+             kept here, your history too. Nobody can take it back. If you mean it: /delete-account yes",
+        );
+    }
+
+    pub(super) fn id_changed(&mut self, id: &str) {
+        self.say(format!("You have another id from now on; the one before was {id}"));
+    }
+
+    pub(super) fn account_deleted(&mut self) {
+        self.say("Your account is deleted, and all that was kept here");
+        self.quit();
+    }
+
     pub(super) fn rename(&mut self, name: &str) {
         match Name::parse(name) {
             Ok(name) => self.ask(Asked::Other, Command::Rename(name)),

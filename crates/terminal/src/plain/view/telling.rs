@@ -250,6 +250,12 @@ impl View {
             EventKind::Link(link) => self.link(&link),
             EventKind::LinkUsedTwice(who) => self.link_used_twice(&who),
             EventKind::Renamed { who, before } => self.was_renamed(&who, &before),
+            EventKind::IdChanged { before } => {
+                // The lobby is entered anew.
+                self.entered = false;
+                self.id_changed(&before.to_string());
+            }
+            EventKind::AccountDeleted => self.account_deleted(),
             EventKind::Contacts(contacts) => self.contact_list(contacts),
             EventKind::Trouble(trouble) => self.problem(Report::trouble(&trouble)),
             EventKind::Failed(error) => self.problem((&error).into()),

@@ -144,6 +144,8 @@ impl View {
             Typed::Unblock(who) => self.ask(Asked::Other, Command::Unblock(self.who(who))),
             Typed::Invite => self.ask(Asked::Other, Command::Invite),
             Typed::Name(name) => self.rename(&name),
+            Typed::NewId => self.ask(Asked::Other, Command::NewId),
+            Typed::DeleteAccount(yes) => self.delete_account(yes),
             Typed::Contacts => self.ask(Asked::Other, Command::Contacts),
             Typed::Contact(who) => self.ask(Asked::Contact, Command::Resolve(self.who(who))),
         }
