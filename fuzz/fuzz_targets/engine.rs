@@ -313,6 +313,7 @@ fn seq_of(request: &Request) -> Option<u32> {
         | Request::InboxTrim { seq, .. }
         | Request::InboxToken { seq, .. }
         | Request::WatchPresence { seq }
+        | Request::Forget { seq }
         | Request::Operator { seq, .. } => Some(*seq),
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Connection {
     /// From where, for what is counted by address.
     pub(crate) source: Source,
     pub(crate) registration: Registration,
+    /// Of the member that it is.
+    pub(crate) account: Option<Hash>,
     /// Frames that came too early, and registrations that were refused.
     pub(crate) strays: u32,
     pub(crate) requests: Bucket,
@@ -77,6 +79,7 @@ pub(crate) fn seq_of(request: &Request) -> Option<u32> {
         | Request::InboxTrim { seq, .. }
         | Request::InboxToken { seq, .. }
         | Request::WatchPresence { seq }
+        | Request::Forget { seq }
         | Request::Operator { seq, .. } => Some(*seq),
     }
 }

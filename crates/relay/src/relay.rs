@@ -198,6 +198,7 @@ impl Parts<'_, '_> {
                     standing,
                     source: source(address.as_str()),
                     registration: Registration::None,
+                    account: None,
                     strays: 0,
                     requests: Bucket::full(burst, self.ctx.now.mono_ms),
                 };
@@ -246,10 +247,13 @@ impl Parts<'_, '_> {
                 self.not_registered(conn, seq, (code, detail));
             }
             Settled::Decided { conn, seq, ids, fate } => {
+                // Who is forgotten hears that it is done before its connection ends.
+                if fate != Fate::Retire {
+                    self.ctx.done(conn, seq);
+                }
                 for id in ids {
                     self.decided(id, fate);
                 }
-                self.ctx.done(conn, seq);
             }
             Settled::Listed { conn, seq, mut lines, next } => {
                 for line in &mut lines {
@@ -269,6 +273,7 @@ impl Parts<'_, '_> {
             Fate::Block => (Some(Code::Blocked), Some(Code::Blocked)),
             Fate::Unblock => (None, None),
             Fate::Forget => (Some(Code::UnknownMember), Some(Code::Forgotten)),
+            Fate::Retire => (Some(Code::UnknownMember), Some(Code::Replaced)),
         };
         self.inboxes.close(id, closed);
         if let (Some(conn), Some(code)) = (self.presence.connection(id), end) {
@@ -291,6 +296,7 @@ impl Parts<'_, '_> {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         let member = Member { id: card.client_id, writer: writer(card.client_id, card.link) };
         connection.registration = Registration::Done(member);
+        connection.account = Some(card.account.hash());
         let replaced = self.presence.connection(member.id);
         self.presence.came(member.id, (&card.name, card.link), conn, &mut self.ctx);
         if let Some(replaced) = replaced {

@@ -207,6 +207,14 @@ pub enum Request {
         #[n(1)]
         command: OperatorCommand,
     },
+    /// The relay shall forget this connection's account: its ids, its names, its key packages. Then
+    /// the connection ends.
+    #[n(17)]
+    Forget {
+        /// Echoed.
+        #[n(0)]
+        seq: u32,
+    },
 }
 
 /// One entry on its way into a log.
@@ -1080,6 +1088,6 @@ pub enum Code {
     Silent,
     /// The operator has forgotten this member.
     #[n(74)]
-    #[error("forgotten by the operator")]
+    #[error("the relay has forgotten this account")]
     Forgotten,
 }

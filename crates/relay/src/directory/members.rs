@@ -16,6 +16,8 @@ pub(crate) enum Fate {
     Block,
     Unblock,
     Forget,
+    /// The account goes on under another id.
+    Retire,
 }
 
 /// An account whose fate is being written.
@@ -74,6 +76,34 @@ impl Directory {
         self.read_account(Order { conn, seq, account, fate, tries: 0, left, ids }, ctx);
     }
 
+    /// The account wants to be forgotten, of which this id is one: all that is known of it may be that.
+    pub(crate) fn forget_account(
+        &mut self,
+        conn: ConnId,
+        seq: u32,
+        (account, id): (Hash, ClientId),
+        ctx: &mut Context<'_>,
+    ) {
+        let (left, ids, fate) = (Vec::new(), vec![id], Fate::Forget);
+        self.read_account(Order { conn, seq, account, fate, tries: 0, left, ids }, ctx);
+    }
+
+    /// These ids are not the account's any more. A failure leaves them where they are: nobody else can
+    /// have them, and the next time that the account comes it is tried again.
+    pub(super) fn retire(
+        &mut self,
+        conn: ConnId,
+        account: Hash,
+        ids: Vec<ClientId>,
+        ctx: &mut Context<'_>,
+    ) {
+        let fate = Fate::Retire;
+        self.read_account(
+            Order { conn, seq: 0, account, fate, tries: 0, left: Vec::new(), ids },
+            ctx,
+        );
+    }
+
     fn read_account(&mut self, order: Order, ctx: &mut Context<'_>) {
         let key = account_key(&order.account);
         self.read_header(key, Job::Order(order, OrderStage::ReadAccount), ctx);
@@ -93,6 +123,10 @@ impl Directory {
                         self.write_account(order, version, record, ctx);
                         return None;
                     }
+                    Ok(None) if !order.ids.is_empty() => {
+                        order.left.clone_from(&order.ids);
+                        return self.next_member(order, ctx);
+                    }
                     Ok(None) => Code::UnknownMember,
                     Err(_) => Code::StoreFailed,
                 }
@@ -104,7 +138,7 @@ impl Directory {
                 return self.write_fate(order, id, version, &header, ctx);
             }
             (OrderStage::WriteMember(id), Outcome::Stored { .. }) => {
-                if order.fate == Fate::Forget {
+                if matches!(order.fate, Fate::Forget | Fate::Retire) {
                     let job = Job::Order(order, OrderStage::ReadPackages(id));
                     self.ask(StoreKey::KeyPackages(id), Operation::ReadHeader, job, ctx);
                     return None;
@@ -133,7 +167,9 @@ impl Directory {
             (_, Outcome::Conflict { .. }) => Code::RateLimited,
             (_, outcome) => outcome.failure(),
         };
-        ctx.refuse(order.conn, order.seq, code, 0);
+        if order.fate != Fate::Retire {
+            ctx.refuse(order.conn, order.seq, code, 0);
+        }
         None
     }
 
@@ -144,12 +180,19 @@ impl Directory {
         mut record: AccountRecord,
         ctx: &mut Context<'_>,
     ) {
-        // After a conflict on the way the ids may be gone from the account already.
-        order.ids.extend(
-            record.ids.iter().filter(|id| !order.ids.contains(id)).copied().collect::<Vec<_>>(),
-        );
+        if order.fate == Fate::Retire {
+            let stays = |id: &ClientId| !order.ids.contains(id);
+            let ids = record.ids.iter().filter(|id| stays(id)).copied().collect();
+            record.ids = undertone_wire::codec::List::new(ids).unwrap_or_default();
+        } else {
+            // After a conflict on the way the ids may be gone from the account already.
+            let new = record.ids.iter().filter(|id| !order.ids.contains(id));
+            let new: Vec<_> = new.copied().collect();
+            order.ids.extend(new);
+        }
         order.left.clone_from(&order.ids);
         match order.fate {
+            Fate::Retire => {}
             Fate::Block => record.blocked = record.blocked.or(Some(ctx.now.wall_ms)),
             Fate::Unblock => record.blocked = None,
             // What is left says that its old keys open nothing, and whether it is blocked.
@@ -189,7 +232,7 @@ impl Directory {
         let header = match order.fate {
             Fate::Block => MemberRecord::write_blocked(&card, true),
             Fate::Unblock => MemberRecord::write(&card),
-            Fate::Forget => {
+            Fate::Forget | Fate::Retire => {
                 self.release(&card, ctx);
                 Vec::new()
             }

@@ -107,6 +107,11 @@ impl AccountRecord {
         self.ids.is_empty()
     }
 
+    /// Its ids but this one.
+    pub(super) fn other_ids(&self, id: ClientId) -> Vec<ClientId> {
+        self.ids.iter().filter(|other| **other != id).copied().collect()
+    }
+
     /// This id is the newest; false: there is no room for it.
     pub(super) fn goes_by(&mut self, id: ClientId) -> bool {
         let mut ids = std::mem::take(&mut self.ids).into_vec();
@@ -166,6 +171,11 @@ impl Claim {
     pub(super) fn of(card: &Card) -> Self {
         let Card { client_id, account, version, .. } = *card;
         Self { format: FORMAT, client_id, account, version }
+    }
+
+    /// Whether two claims are by the same account, under whichever id.
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        self.account == other.account
     }
 
     /// Whether two claims are by the same member.

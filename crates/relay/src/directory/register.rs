@@ -220,7 +220,10 @@ impl Directory {
                 }
                 self.settle(applicant, ctx)
             }
-            (Stage::WriteAccount(next), Outcome::Stored { .. }) => applicant.accepted(Some(next)),
+            (Stage::WriteAccount(next), Outcome::Stored { .. }) => {
+                self.retire_others(&applicant, ctx);
+                applicant.accepted(Some(next))
+            }
             (_, Outcome::Conflict { .. }) => self.again(applicant, ctx),
             (_, outcome) => applicant.refused(outcome.failure()),
         }
@@ -265,7 +268,8 @@ impl Directory {
     ) -> Option<Settled> {
         let mut own = Claim::of(&applicant.card);
         match claim {
-            Some(claim) if !claim.is_by(&own) => return applicant.refused(Code::NameTaken),
+            // An account that goes on under another id keeps its name.
+            Some(claim) if !claim.is_of(&own) => return applicant.refused(Code::NameTaken),
             Some(claim) => own.version = own.version.max(claim.version),
             None => {}
         }
@@ -312,6 +316,16 @@ impl Directory {
         let job = Job::Register(applicant, Stage::WriteAccount(next));
         self.write(key, version, record.write(), job, ctx);
         None
+    }
+
+    /// An account has one id: those it had before are let go.
+    fn retire_others(&mut self, applicant: &Applicant, ctx: &mut Context<'_>) {
+        let id = applicant.card.client_id;
+        let record = applicant.account.record.as_ref();
+        let others = record.map(|record| record.other_ids(id)).unwrap_or_default();
+        if !others.is_empty() {
+            self.retire(applicant.conn, applicant.account(), others, ctx);
+        }
     }
 
     pub(super) fn write_member(

@@ -37,6 +37,7 @@ impl Parts<'_, '_> {
 
     fn of_member(&mut self, conn: ConnId, member: Member, request: Request) {
         let asker = Asker { conn, member };
+        let account = self.connections.get(&conn).and_then(|connection| connection.account);
         let ctx = &mut self.ctx;
         match request {
             Request::Append(append) => self.logs.append(asker, append, ctx),
@@ -71,6 +72,12 @@ impl Parts<'_, '_> {
                 self.inboxes.set_token(conn, member, seq, hash, ctx);
             }
             Request::WatchPresence { seq } => self.presence.watch(member.id, conn, seq, ctx),
+            Request::Forget { seq } => match account {
+                Some(account) => {
+                    self.directory.forget_account(conn, seq, (account, member.id), ctx);
+                }
+                None => ctx.refuse(conn, seq, Code::NotRegistered, 0),
+            },
             Request::Operator { seq, .. } => ctx.refuse(conn, seq, Code::NotAllowed, 0),
             // Everybody's; answered before it comes here.
             Request::Ping { .. } | Request::Register { .. } => {}

@@ -228,6 +228,7 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
         of_logs,
         of_inboxes,
         seq().prop_map(|seq| Request::WatchPresence { seq }),
+        seq().prop_map(|seq| Request::Forget { seq }),
         (seq(), command()).prop_map(|(seq, command)| Request::Operator { seq, command }),
     ]
 }
