@@ -261,18 +261,20 @@ fn nobody_is_blocked_or_forgotten_who_is_not_there() {
 }
 
 #[test]
-fn an_account_has_a_few_ids_and_no_more() {
+fn an_account_has_one_id_however_many_it_has_had() {
     let mut scene = Scene::new();
     let mut alice = Person::new(1, "Alice0");
-    for number in 0..8 {
+    for number in 0..20 {
         alice = Person {
             id: Person::new(100 + number, "x").id,
             ..alice.called(&format!("Alice{number}"))
         };
         assert_eq!(scene.refused(&alice, INVITED), None, "{number}");
     }
-    let ninth = Person { id: Person::new(200, "x").id, ..alice.called("Alice9") };
-    assert_eq!(scene.refused(&ninth, INVITED), Some(Code::MemberFull));
+    let ids: Vec<_> = scene.list().into_iter().map(|line| line.client_id).collect();
+    assert_eq!(ids, [Some(alice.id)]);
+    // The names it left are free.
+    scene.joins(&Person::new(2, "Alice7"));
 }
 
 /// A17: names and ids cannot be tried one after the other by who is no member.
@@ -292,4 +294,53 @@ fn a17_who_is_no_member_may_try_a_few_names_and_disturbs_nobody_else() {
     assert_eq!(scene.refused(&alice, Standing::Device { id: key.id }), None);
     scene.world.tick_after(2_000);
     assert_eq!(scene.refused(&free, INVITED), None);
+}
+
+#[test]
+fn who_wants_to_be_forgotten_is_and_nobody_else_is() {
+    let mut scene = Scene::new();
+    let (alice, bob) = (Person::new(1, "Alice"), Person::new(2, "Bob"));
+    let (conn, key) = scene.joins(&alice);
+    let (bobs, _) = scene.joins(&bob);
+    let stranger = scene.world.connect(LinkKey([0xbb; 32]), INVITED);
+    let code = scene.world.refused(stranger, |seq| Request::Forget { seq }).0;
+    assert_eq!(code, Code::NotRegistered);
+    scene.world.disconnect(stranger);
+    scene.world.frame(conn, Request::Forget { seq: 7 });
+    let heard = scene.world.heard(conn);
+    let end = Reply::Bye { code: Code::Forgotten };
+    assert!(heard.ends_with(&[Reply::Done { seq: 7 }, end]), "{heard:?}");
+    let left: Vec<_> = scene.list().into_iter().map(|line| line.account).collect();
+    assert_eq!(left, [account(&bob)]);
+    let reply = scene.world.ask(bobs, |seq| Request::Lookup { seq, who: Who::Id(alice.id) });
+    assert!(matches!(reply, Reply::Found { card: None, .. }), "{reply:?}");
+    assert_eq!(scene.refused(&alice, Standing::Device { id: key.id }), Some(Code::KeyUsed));
+    scene.joins(&Person::new(3, "Alice"));
+}
+
+/// F29.
+#[test]
+fn f29_an_account_under_another_id_keeps_its_name_and_lets_the_old_id_go() {
+    let mut scene = Scene::new();
+    let (alice, bob) = (Person::new(1, "Alice"), Person::new(2, "Bob"));
+    let (conn, key) = scene.joins(&alice);
+    let (bobs, _) = scene.joins(&bob);
+    // Nobody else gets the name that way.
+    let thief = Person { id: Person::new(7, "x").id, ..Person::new(8, "Alice") };
+    assert_eq!(scene.refused(&thief, INVITED), Some(Code::NameTaken));
+    scene.world.disconnect(conn);
+    let new = Person { id: Person::new(9, "x").id, ..alice.called("Alice") };
+    let conn = scene.world.connect(new.link, Standing::Device { id: key.id });
+    let reply = scene.world.register(conn, &new);
+    assert!(matches!(reply, Reply::Registered { .. }), "{reply:?}");
+    let lines: Vec<_> = scene.list().into_iter().filter_map(|line| line.client_id).collect();
+    assert!(lines.contains(&new.id) && !lines.contains(&alice.id), "{lines:?}");
+    let found =
+        |scene: &mut Scene, who| match scene.world.ask(bobs, |seq| Request::Lookup { seq, who }) {
+            Reply::Found { card, .. } => card.map(|card| card.client_id),
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(found(&mut scene, Who::Name(alice.name.clone())), Some(new.id));
+    assert_eq!(found(&mut scene, Who::Id(alice.id)), None);
+    assert_eq!(scene.letter(bobs, &alice, 1), Some(Code::UnknownMember));
 }

@@ -46,7 +46,7 @@ fn what_follows_a_frame_is_an_error() {
 
 #[test]
 fn a_kind_that_is_not_known_is_an_error() {
-    for kind in [0x11, 0x17, 0x20, 0x37] {
+    for kind in [0x12, 0x17, 0x20, 0x37] {
         assert!(request(&[0x82, kind, 0x00]).is_err());
     }
     assert!(request(&[0x82, 0x18, 0x64, 0x00]).is_err());
@@ -56,7 +56,7 @@ fn a_kind_that_is_not_known_is_an_error() {
 
 #[test]
 fn a_code_that_is_not_known_is_an_error() {
-    for code in [0_u64, 4, 17, 42, 74, 1 << 40] {
+    for code in [0_u64, 4, 42, 75, 1 << 40] {
         let bytes = cbor(|e| e.array(2)?.u8(16)?.u64(code)?.ok());
         assert!(reply(&bytes).is_err(), "{code}");
     }
