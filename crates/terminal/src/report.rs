@@ -217,6 +217,15 @@ impl From<&ConnectError> for Report {
             Blame::Refused => Exit::Refused,
             Blame::Machine => Exit::Failed,
         };
+        if let ConnectError::Link(LinkError::WrongRelayKey { named, shown }) = error {
+            let help = format!(
+                "the link names {}, this is {}; if the operator says that the relay has a new key, \
+                 take a new link: undertone client LINK; if not, somebody is in between",
+                named.short(),
+                shown.short()
+            );
+            return Self::new(exit, error, help);
+        }
         Self::new(exit, error, connect_help(error))
     }
 }
@@ -239,9 +248,6 @@ fn connect_help(error: &ConnectError) -> &'static str {
         }
         ConnectError::VersionsDiffer(_) | ConnectError::Link(LinkError::VersionUnsupported) => {
             "update the older of the two programs"
-        }
-        ConnectError::Link(LinkError::WrongRelayKey) => {
-            "ask for a new link over a safe way; if the relay did not change, somebody is in between"
         }
         ConnectError::Link(LinkError::WrongPskOrTampered)
         | ConnectError::Hint(Refusal::UnknownInvite | Refusal::PskMismatch) => {
@@ -361,6 +367,7 @@ impl From<InviteError> for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use undertone_wire::ids::LinkKey;
 
     #[test]
     fn a_malformed_name_is_refused_with_a_proposal() {
@@ -376,7 +383,9 @@ mod tests {
         let exit = |error: ConnectError| Report::from(&error).exit;
         assert_eq!(exit(ConnectError::Refused("x".to_owned())), Exit::Unreachable);
         assert_eq!(exit(ConnectError::VersionsDiffer("x".to_owned())), Exit::Unreachable);
-        assert_eq!(exit(ConnectError::Link(LinkError::WrongRelayKey)), Exit::NotTrusted);
+        let (named, shown) = (LinkKey([1; 32]), LinkKey([2; 32]));
+        let wrong_key = LinkError::WrongRelayKey { named, shown };
+        assert_eq!(exit(ConnectError::Link(wrong_key)), Exit::NotTrusted);
         assert_eq!(exit(ConnectError::Link(LinkError::WrongPskOrTampered)), Exit::NotTrusted);
         assert_eq!(exit(ConnectError::Hint(Refusal::UnknownInvite)), Exit::NotTrusted);
         assert_eq!(Report::registration(Code::NameTaken, "Bob").exit, Exit::Refused);

@@ -149,6 +149,15 @@ fixed_bytes!(
     LinkKey, 32);
 shown_as_hex!(LinkKey);
 
+impl LinkKey {
+    /// The first half, in groups: what two people compare by eye.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let groups = self.0.chunks(2).take(8).map(|pair| data_encoding::HEXLOWER.encode(pair));
+        groups.collect::<Vec<_>>().join(" ")
+    }
+}
+
 impl Hash {
     /// SHA-256 of the parts, each preceded by its length, so that no two lists of parts collide.
     #[must_use]

@@ -192,7 +192,7 @@ fn blame_of_refusal(refusal: Refusal) -> Blame {
 
 fn blame_of_link(error: LinkError) -> Blame {
     match error {
-        LinkError::WrongRelayKey
+        LinkError::WrongRelayKey { .. }
         | LinkError::WrongPskOrTampered
         | LinkError::WrongPrologueOrTampered
         | LinkError::LowOrderKey => Blame::Trust,

@@ -1,3 +1,5 @@
+use crate::ids::LinkKey;
+
 /// Why a link did not come up, or did not go on. None of them can be repaired on the same
 /// connection: close it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -6,7 +8,12 @@ pub enum LinkError {
     /// The relay proved another key than the one pinned: it is another relay, or somebody in
     /// between. Found before anything it said was used.
     #[error("the relay's key is not the one in the link")]
-    WrongRelayKey,
+    WrongRelayKey {
+        /// The pinned one.
+        named: LinkKey,
+        /// The one that was proved.
+        shown: LinkKey,
+    },
     /// Everything up to the pre-shared key held, and what it protects did not open: the two sides
     /// hold different pre-shared keys, or somebody altered the message.
     #[error("the pre-shared key is wrong, or the handshake was altered on its way")]

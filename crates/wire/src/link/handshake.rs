@@ -53,7 +53,10 @@ impl Initiator {
         let answer = read(&mut self.handshake, message2, LinkError::WrongPskOrTampered);
         match self.handshake.get_remote_static() {
             Some(key) if key == self.relay_pin.as_bytes() => {}
-            Some(_) => return Err(LinkError::WrongRelayKey),
+            Some(key) => {
+                let shown = key.try_into().map(LinkKey).map_err(|_| LinkError::Internal)?;
+                return Err(LinkError::WrongRelayKey { named: self.relay_pin, shown });
+            }
             // The relay's key itself did not open, and no pre-shared key was in play by then.
             None => {
                 return Err(match answer {

@@ -69,7 +69,8 @@ fn a_wrong_pre_shared_key_ends_the_connection() {
 #[test]
 fn a_wrong_relay_key_ends_the_connection() {
     let scene = Scene { pin: LinkSecret::generate(&[8; 32]).public(), ..Scene::new() };
-    assert_eq!(error(scene.run()), LinkError::WrongRelayKey);
+    let (named, shown) = (scene.pin, scene.relay.public());
+    assert_eq!(error(scene.run()), LinkError::WrongRelayKey { named, shown });
 }
 
 #[test]
@@ -79,7 +80,8 @@ fn the_relay_key_is_judged_before_the_pre_shared_key() {
         device_psk: Psk::from_bytes([0; 32]),
         ..Scene::new()
     };
-    assert_eq!(error(scene.run()), LinkError::WrongRelayKey);
+    let (named, shown) = (scene.pin, scene.relay.public());
+    assert_eq!(error(scene.run()), LinkError::WrongRelayKey { named, shown });
 }
 
 #[test]
