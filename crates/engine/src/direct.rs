@@ -5,11 +5,13 @@
 mod answer;
 mod ask;
 mod behind;
+mod carried;
 mod end;
 mod mend;
 mod owed;
 mod talk;
 
+pub(crate) use carried::CarriedChat;
 pub(crate) use talk::{check_text, record_own};
 
 use crate::api::{

@@ -1,5 +1,6 @@
 //! The brain of a client: everything it knows and decides.
 
+mod carried;
 mod commands;
 mod farewell;
 mod inbox;
@@ -9,6 +10,7 @@ mod replies;
 mod rows;
 mod trust;
 
+pub use carried::{Carried, CarryError};
 pub(crate) use commands::member_name;
 pub(crate) use farewell::Leaving;
 pub(crate) use rows::rows_under;
@@ -365,7 +367,15 @@ impl Hands<'_, '_> {
                 silence::heard(self.cx);
                 self.reply(reply);
             }
-            Input::Renew => self.cx.core.noticed = Some("restored"),
+            Input::Renew => {
+                // An account that was carried here has not been at its relay yet.
+                let settled = self.cx.core.profile.renewing == Some(true);
+                if settled && !self.cx.core.profile.registered {
+                    self.cx.core.noticed = Some("imported");
+                } else {
+                    self.cx.core.noticed = Some("restored");
+                }
+            }
             Input::Rows { tag, rows } => self.cx.show_history(tag, &rows),
             Input::Tick => self.tick(),
         }

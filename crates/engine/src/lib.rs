@@ -30,6 +30,6 @@ pub mod watch;
 mod welcome;
 
 pub use api::{Command, Event, EventKind, Input, Step, Write};
-pub use engine::{Engine, EngineError, Setup};
+pub use engine::{Carried, CarryError, Engine, EngineError, Setup};
 pub use mls::StepKey;
 pub use seal::SealKey;

@@ -160,6 +160,16 @@ impl Lobby {
         })
     }
 
+    /// The highest session number that was ever seen here.
+    pub(crate) fn known(&self) -> u64 {
+        self.row.known
+    }
+
+    /// The lobby of an account that was carried here: nobody leads it into an older session.
+    pub(crate) fn settle(cx: &mut Cx<'_>, known: u64) {
+        cx.put(b"lobby", &Row { known, ..Row::default() });
+    }
+
     pub(crate) fn session(&self) -> Option<&Session> {
         self.session.as_ref()
     }

@@ -9,7 +9,7 @@ use undertone_wire::ids::ClientId;
 use undertone_wire::name::Name;
 
 /// Contacts kept at most: a row each, 150 bytes; beyond it new ones are met but not remembered.
-const MAX_CONTACTS: usize = 20_000;
+pub(crate) const MAX_CONTACTS: usize = 20_000;
 /// Members online kept at most: the user list's bound and as many who came later.
 const MAX_ONLINE: usize = 8_192;
 
@@ -117,6 +117,10 @@ impl People {
 
     pub(crate) fn remember(&mut self, contact: Contact) {
         self.contacts.insert(contact.client_id, contact);
+    }
+
+    pub(crate) fn contacts(&self) -> impl Iterator<Item = &Contact> {
+        self.contacts.values()
     }
 
     pub(crate) fn contact(&self, id: &ClientId) -> Option<&Contact> {

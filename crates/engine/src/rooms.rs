@@ -2,6 +2,7 @@
 //! members come and go, `enter` how one is brought into a session, `talk` what is said, `mend` what
 //! is done where a session cannot go on, `judge` what others may do, `conduct` how often.
 
+mod carried;
 mod conduct;
 mod enter;
 mod judge;
@@ -11,6 +12,7 @@ mod orders;
 mod talk;
 mod wishes;
 
+pub(crate) use carried::CarriedRoom;
 pub(crate) use conduct::MAX_RISE;
 pub use name::{RoomName, RoomNameError};
 

@@ -94,3 +94,50 @@ impl std::fmt::Debug for SealKey {
         f.write_str("SealKey(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&[u8]; 4] = [b"keys", b"profile", b"lobby", b"contact/\x01\x02"];
+
+    fn keys(seal: &SealKey, table: Table) -> Vec<[u8; 32]> {
+        NAMES.iter().map(|name| seal.row_key(table, name)).collect()
+    }
+
+    /// W05g: whoever has a store and not its key cannot tell which row is what: the same row is another
+    /// one in another profile and in another table, and no hash of its name leads to it.
+    #[test]
+    fn w05g_row_keys_tell_nothing() {
+        let (one, other) = (SealKey::new([1; 32]), SealKey::new([2; 32]));
+        let mut all = keys(&one, Table::State);
+        all.extend(keys(&one, Table::History));
+        all.extend(keys(&other, Table::State));
+        all.extend(keys(&other, Table::History));
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 4 * NAMES.len());
+        use sha2::Digest;
+        for name in NAMES {
+            let key = one.row_key(Table::State, name);
+            assert_ne!(key, <[u8; 32]>::from(Sha256::digest(name)));
+            assert!(!key.windows(4).any(|part| name.windows(4).any(|of| of == part)));
+        }
+    }
+
+    /// The same text twice is two values that have nothing in common, and neither opens in the other's place.
+    #[test]
+    fn w05g_a_value_says_nothing_and_stays_in_its_place() {
+        let seal = SealKey::new([1; 32]);
+        let step = StepKey::new([3; 32]);
+        let text = b"a text of some length that can be seen";
+        let [one, other] =
+            [b"one", b"two"].map(|name| seal.seal(Table::State, name, Some(text), &step));
+        let [first, second] = [&one, &other].map(|row| row.value.clone().unwrap());
+        assert!(!first.windows(8).any(|part| text.windows(8).any(|of| of == part)));
+        assert!(!first.windows(8).any(|part| second.windows(8).any(|of| of == part)));
+        assert_eq!(*seal.open(&one.key, &first).unwrap().1, text);
+        assert!(seal.open(&other.key, &first).is_err());
+        assert!(SealKey::new([2; 32]).open(&one.key, &first).is_err());
+    }
+}

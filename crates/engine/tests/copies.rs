@@ -361,3 +361,45 @@ fn a_copy_from_before_its_session_was_announced_comes_into_it() {
     }
     assert!(put_back > 5, "{put_back}");
 }
+
+/// PROTOCOL 2: an account that settles on another machine is a new device in every chat and room, also where
+/// these went on after it was carried; the old device is told.
+#[test]
+fn an_account_that_settles_elsewhere_goes_on_everywhere_and_the_old_device_is_told() {
+    for seed in 0..10 {
+        for at in 0..2 {
+            let (mut world, other) = (open_with_room(seed), 1 - at);
+            let carried = world.clients[at].engine.carry().unwrap();
+            say_everywhere(&mut world, at, "by the old device");
+            world.run_for(10_000);
+            let old_link = world.clients[at].engine.link_secret().public();
+            let new = world.settle(&carried);
+            assert_ne!(world.clients[new].engine.link_secret().public(), old_link);
+            world.connect(new);
+            world.run_for(120_000);
+            assert!(is_told(&world, at), "seed {seed}: the old device was not told");
+            assert_eq!(renewed(&world, new), 1, "seed {seed}");
+            let (alice, bob) = if at == 0 { (new, other) } else { (other, new) };
+            goes_on(&mut world, alice, bob, seed);
+        }
+    }
+}
+
+/// Who was taken out of a room after its account was carried, or left it, does not come back into it.
+#[test]
+fn who_was_taken_out_of_a_room_meanwhile_does_not_come_back_by_an_account_that_was_carried() {
+    for seed in 0..5 {
+        let mut world = open_with_room(seed);
+        let carried = world.clients[1].engine.carry().unwrap();
+        world.room(0, "team", RoomOrder::Remove(Who("Bob".to_owned())));
+        world.run_for(20_000);
+        let new = world.settle(&carried);
+        world.connect(new);
+        world.run_for(120_000);
+        world.texts(new);
+        world.room(0, "team", RoomOrder::Say("without Bob".to_owned()));
+        world.say(0, "to all");
+        world.run_for(60_000);
+        assert_eq!(world.texts(new), ["Alice: to all"], "seed {seed}");
+    }
+}

@@ -47,6 +47,14 @@ impl Terminal {
         self.keyboard.flush().unwrap();
     }
 
+    /// Waits for a question on an unfinished line, and types the answer behind it.
+    #[track_caller]
+    pub fn answer(&mut self, question: &str, line: &str) {
+        self.screen.expect_unfinished(question).unwrap_or_else(|why| self.fail(&why));
+        self.keyboard.write_all(format!("{line}\r").as_bytes()).unwrap();
+        self.keyboard.flush().unwrap();
+    }
+
     /// The next line that matches; those before it are passed over.
     #[track_caller]
     pub fn expect(&self, pattern: &str) -> String {

@@ -8,7 +8,7 @@ use undertone_engine::api::Who;
 use undertone_engine::api::{Conversation, RoomOrder, Table};
 use undertone_engine::watch::Uses;
 use undertone_engine::{
-    Command, Engine, Event, EventKind, Input as EngineInput, SealKey, StepKey, Write,
+    Carried, Command, Engine, Event, EventKind, Input as EngineInput, SealKey, StepKey, Write,
 };
 use undertone_relay::store::{Outcome, Store, StoreKey, StoreReply, StoreRequest};
 use undertone_relay::{ConnId, Input, Limits, MemoryStore, Relay, RelayConfig, Standing, To};
@@ -209,6 +209,32 @@ impl World {
             wall_skew: 0,
         });
         self.clients.len() - 1
+    }
+
+    /// An account that was carried to another machine, as a client there that is not connected yet.
+    pub fn settle(&mut self, carried: &Carried) -> usize {
+        let seal = SealKey::new(bytes(&mut self.rng));
+        let key = StepKey::new(bytes(&mut self.rng));
+        let (engine, step) = Engine::settle(carried, seal.clone(), self.now, key).unwrap();
+        let mut client = Client {
+            name: engine.name().unwrap().to_string(),
+            engine,
+            rows: BTreeMap::new(),
+            seal,
+            conn: None,
+            to_relay: VecDeque::new(),
+            from_relay: VecDeque::new(),
+            wake_at: None,
+            events: Vec::new(),
+            standing: Standing::Member,
+            next_tag: 1,
+            wall_skew: 0,
+        };
+        client.commit(step.writes);
+        self.clients.push(client);
+        let at = self.clients.len() - 1;
+        self.renew(at);
+        at
     }
 
     /// Makes everyone after this trust the operator's member as `Server`.
