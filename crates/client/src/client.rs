@@ -14,6 +14,7 @@ pub use line::Status;
 
 use crate::clock::{Clock, NoRandomness};
 use crate::connection::Dial;
+use crate::password::Password;
 use crate::profile::{Opened, ProfileError};
 use crate::store::StoreError;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -44,7 +45,17 @@ pub struct Client {
 #[derive(Debug)]
 enum Ask {
     Command { tag: u64, command: Command },
+    Password { tag: u64, change: PasswordChange },
     Quit,
+}
+
+/// A wish for another password of the profile.
+#[derive(Debug)]
+pub struct PasswordChange {
+    /// The one that counts now; none: there is none.
+    pub old: Option<Password>,
+    /// The one that shall count; none: none.
+    pub new: Option<Password>,
 }
 
 /// What a client tells.
@@ -55,6 +66,13 @@ pub enum Told {
     Status(Status),
     /// The engine has something to show.
     Engine(Event),
+    /// To [`Client::change_password`]: whether the profile has a password now, or why it stays as it was.
+    Password {
+        /// Of the wish.
+        tag: u64,
+        /// What came of it.
+        result: Result<bool, ProfileError>,
+    },
     /// This machine failed; what was not committed did not happen.
     Fault(Fault),
     /// It is over; nothing follows.
@@ -106,6 +124,13 @@ impl Client {
     #[must_use]
     pub fn ask(&self, tag: u64, command: Command) -> bool {
         self.asks.try_send(Ask::Command { tag, command }).is_ok()
+    }
+
+    /// Sets, changes or removes the profile's password; answered by [`Told::Password`]. False: it is busy
+    /// or has ended, and nothing happens.
+    #[must_use]
+    pub fn change_password(&self, tag: u64, change: PasswordChange) -> bool {
+        self.asks.try_send(Ask::Password { tag, change }).is_ok()
     }
 
     /// Ends it, after at most [`QUIT_WAIT`]. False: it is busy; try again when something was told.

@@ -44,6 +44,11 @@ impl Clock {
         self.random().map(StepKey::new)
     }
 
+    /// Where random bytes come from.
+    pub(crate) fn draw(&self) -> Draw {
+        self.draw
+    }
+
     /// Fresh random bytes.
     pub(crate) fn random<const N: usize>(&self) -> Result<[u8; N], NoRandomness> {
         drawn(self.draw)

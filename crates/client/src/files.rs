@@ -20,6 +20,39 @@ pub struct FileError {
     pub source: io::Error,
 }
 
+/// Others than the owner can use a file that is the owner's alone.
+#[derive(Debug, thiserror::Error)]
+#[error("others can read it")]
+struct OpenToOthers {
+    folder: bool,
+}
+
+impl FileError {
+    pub(crate) fn open_to_others(path: &Path) -> Self {
+        let open = OpenToOthers { folder: path.is_dir() };
+        at(path)(io::Error::new(io::ErrorKind::PermissionDenied, open))
+    }
+
+    /// The command that mends it, where there is one.
+    #[must_use]
+    pub fn fix(&self) -> Option<String> {
+        let open = self.source.get_ref()?.downcast_ref::<OpenToOthers>()?;
+        let mode = if open.folder { "700" } else { "600" };
+        Some(format!("close it to others: chmod {mode} '{}'", self.path.display()))
+    }
+}
+
+/// Refuses a file or folder that others than its owner can use: what is in it may be known to them.
+pub(crate) fn refuse_others(path: &Path) -> Result<(), FileError> {
+    match path.metadata() {
+        Ok(metadata) if platform::is_open_to_others(&metadata) => {
+            Err(FileError::open_to_others(path))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Turns what the system said about a path into our error.
 pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> FileError + use<> {
     let path = path.to_path_buf();
@@ -35,6 +68,16 @@ pub fn private_folder(path: &Path) -> Result<(), FileError> {
 /// holds a lock that keeps others from writing the same file.
 pub fn write_private(path: &Path, contents: &[u8]) -> Result<(), FileError> {
     replace(path, contents).map_err(at(path))
+}
+
+/// Writes a file that was not there, durable and readable by its owner only.
+pub fn new_private(path: &Path, contents: &[u8]) -> Result<(), FileError> {
+    let write = || {
+        let mut file = platform::private_file().write(true).create_new(true).open(path)?;
+        file.write_all(contents)?;
+        file.sync_all()
+    };
+    write().map_err(at(path))
 }
 
 fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
@@ -81,6 +124,7 @@ pub fn secret_file(path: &Path) -> Result<Zeroizing<[u8; 32]>, SecretError> {
 
 fn secret_file_of(path: &Path, draw: Draw) -> Result<Zeroizing<[u8; 32]>, SecretError> {
     if let Some(bytes) = read_small(path, 32)? {
+        refuse_others(path)?;
         let secret = <[u8; 32]>::try_from(bytes.as_slice());
         return secret.map(Zeroizing::new).map_err(|_| SecretError::Damaged(path.to_path_buf()));
     }

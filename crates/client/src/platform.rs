@@ -1,6 +1,6 @@
 //! What differs between systems: permissions, and making a rename durable.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -24,11 +24,16 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     system::sync_folder(path)
 }
 
+/// Whether anybody but its owner may do anything with a file or folder.
+pub(crate) fn is_open_to_others(metadata: &Metadata) -> bool {
+    system::is_open_to_others(metadata)
+}
+
 #[cfg(unix)]
 mod system {
-    use std::fs::{DirBuilder, File, OpenOptions};
+    use std::fs::{DirBuilder, File, Metadata, OpenOptions};
     use std::io;
-    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
     use std::path::Path;
 
     pub(super) fn only_owner_enters(builder: &mut DirBuilder) {
@@ -42,12 +47,17 @@ mod system {
     pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
+
+    pub(super) fn is_open_to_others(metadata: &Metadata) -> bool {
+        metadata.permissions().mode() & 0o077 != 0
+    }
 }
 
-/// Elsewhere the user's own folder protects what is in it.
+/// Elsewhere the user's own folder protects what is in it: its list of who may do what is inherited by
+/// everything made in it, and the standard library neither reads nor changes it.
 #[cfg(not(unix))]
 mod system {
-    use std::fs::{DirBuilder, OpenOptions};
+    use std::fs::{DirBuilder, Metadata, OpenOptions};
     use std::io;
     use std::path::Path;
 
@@ -57,5 +67,9 @@ mod system {
 
     pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
         Ok(())
+    }
+
+    pub(super) fn is_open_to_others(_: &Metadata) -> bool {
+        false
     }
 }

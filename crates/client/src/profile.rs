@@ -4,27 +4,32 @@
 //! | --- | --- |
 //! | `RELAY/lock` | held while profiles of this relay are looked at, made or removed |
 //! | `RELAY/ID/lock` | the process that works with this profile |
-//! | `RELAY/ID/profile.key` | seals the rows; 32 random bytes |
+//! | `RELAY/ID/profile.key` | seals the rows; 32 random bytes, or these under a password |
 //! | `RELAY/ID/profile.json` | name, address, when last used: what choosing needs, and no secret |
 //! | `RELAY/ID/store` | the engine's rows, sealed |
-//! | `RELAY/ID/restored` | the profile was put back from a backup, and takes new keys at its next start |
+//! | `RELAY/ID/restored` | the profile was put back from a backup, or its account was imported: it takes new keys at its next start |
+//! | `RELAY/ID/deleted` | the profile is to be deleted: whoever finds this ends it |
 //!
 //! `RELAY` is the relay's key and `ID` the member's: a name is never a path.
 
 mod about;
 pub mod care;
+mod carry;
 mod folder;
+mod key;
 
 pub use about::Standing;
 pub use folder::{Opened, Profile};
+pub use key::KeyError;
 
 use crate::clock::{Clock, NoRandomness};
 use crate::files::{FileError, FileLock, SecretError, at, private_folder};
+use crate::password::Keyring;
 use crate::store::StoreError;
 use about::About;
 use folder::Taken;
 use std::path::{Path, PathBuf};
-use undertone_engine::{EngineError, Setup};
+use undertone_engine::{CarryError, EngineError, Setup};
 use undertone_wire::ids::{ClientId, LinkKey};
 use undertone_wire::name::Name;
 
@@ -48,6 +53,43 @@ pub enum ProfileError {
     /// More than one id begins like that.
     #[error("more than one profile is meant by '{0}'")]
     Ambiguous(String),
+    /// It has a password, and nobody said it.
+    #[error("the profile of {name} has a password")]
+    Locked {
+        /// Whose it is.
+        name: String,
+    },
+    /// The password is another one.
+    #[error("wrong password for the profile of {name}")]
+    WrongPassword {
+        /// Whose it is.
+        name: String,
+    },
+    /// Its key file is of another version, or asks for what none of ours does.
+    #[error("the profile {path} cannot be opened: {error}")]
+    KeyFile {
+        /// Its folder.
+        path: PathBuf,
+        /// What is wrong with the file.
+        error: KeyError,
+    },
+    /// There is more than one, and none was named.
+    #[error("there are several profiles here: {}", .0.join(", "))]
+    Several(Vec<String>),
+    /// There is none at all.
+    #[error("there is no profile here")]
+    None,
+    /// The account that would be imported is here.
+    #[error("this account is here already: the profile of {name}")]
+    AccountHere {
+        /// Whose it is.
+        name: String,
+        /// Where.
+        folder: PathBuf,
+    },
+    /// An account cannot be carried.
+    #[error(transparent)]
+    Carry(#[from] CarryError),
     /// A file of it is missing or is not what we wrote.
     #[error("the profile {path} is damaged: {what}")]
     Damaged {
@@ -124,7 +166,12 @@ impl Profiles {
 
     /// Finds and opens a profile at this relay. What never registered, and nobody holds, is removed
     /// on the way.
-    pub fn choose(&self, relay: LinkKey, wanted: &Wanted) -> Result<Choice, ProfileError> {
+    pub fn choose(
+        &self,
+        relay: LinkKey,
+        wanted: &Wanted,
+        keys: &mut Keyring<'_>,
+    ) -> Result<Choice, ProfileError> {
         let folder = self.relay_folder(relay);
         if !folder.is_dir() {
             return none_found(wanted, Vec::new());
@@ -140,7 +187,7 @@ impl Profiles {
         if let Wanted::Existing(text) = wanted {
             refuse_ambiguous(&used, text)?;
         }
-        take_first(used, wanted)
+        take_first(used, wanted, keys)
     }
 
     /// Makes a profile; its folder and the engine's first rows are durable when this returns.
@@ -159,7 +206,11 @@ impl Profiles {
 
     /// The link of the profile that was used last: at any relay, or at the one of this address
     /// (`HOST:PORT`).
-    pub fn last_link(&self, address: Option<&str>) -> Result<Option<String>, ProfileError> {
+    pub fn last_link(
+        &self,
+        address: Option<&str>,
+        keys: &mut Keyring<'_>,
+    ) -> Result<Option<String>, ProfileError> {
         let mut latest: Option<Found> = None;
         for relay in folders(&self.root)? {
             let used = known(&relay)?.into_iter().filter(|found| {
@@ -168,7 +219,9 @@ impl Profiles {
             });
             latest = used.chain(latest).max_by_key(|found| found.about.last_used);
         }
-        latest.map(|found| folder::read_link(&found.folder)).transpose()
+        let Some(Found { folder, about, .. }) = latest else { return Ok(None) };
+        let engine = folder::read(&folder, &about, keys)?;
+        Ok(Some(engine.invite_link().to_owned()))
     }
 
     fn relay_folder(&self, relay: LinkKey) -> PathBuf {
@@ -222,12 +275,16 @@ fn refuse_ambiguous(used: &[Found], text: &str) -> Result<(), ProfileError> {
 }
 
 /// Opens the first that nobody holds, the most recently used first.
-fn take_first(used: Vec<Found>, wanted: &Wanted) -> Result<Choice, ProfileError> {
+fn take_first(
+    used: Vec<Found>,
+    wanted: &Wanted,
+    keys: &mut Keyring<'_>,
+) -> Result<Choice, ProfileError> {
     let mut held = Vec::new();
     for found in used {
         match folder::take(&found.folder)? {
             Taken::Ours(lock) => {
-                let opened = folder::open(&found.folder, found.about, lock)?;
+                let opened = folder::open(&found.folder, found.about, lock, keys)?;
                 return Ok(Choice::Opened(Box::new(opened)));
             }
             Taken::Held(process) if *wanted != Wanted::Latest => {
@@ -252,12 +309,24 @@ fn known(relay: &Path) -> Result<Vec<Found>, ProfileError> {
     for folder in folders(relay)? {
         let id = folder.file_name().and_then(|name| name.to_str()).and_then(ClientId::parse);
         let Some(id) = id else { continue };
+        if folder::deleted_path(&folder).exists() {
+            end_deleting(&folder)?;
+            continue;
+        }
         // A file that does not open is left alone: it may be of a newer version.
         let Ok(about) = About::read(&folder) else { continue };
         known.push(Found { folder, id: id.to_string(), about: about.unwrap_or_default() });
     }
     known.sort_by(|a, b| b.about.last_used.cmp(&a.about.last_used).then(a.id.cmp(&b.id)));
     Ok(known)
+}
+
+/// A crash came between the beginning and the end of deleting it; or somebody is at it.
+fn end_deleting(folder: &Path) -> Result<(), ProfileError> {
+    match folder::take(folder)? {
+        Taken::Ours(lock) => folder::destroy(folder, Some(lock)),
+        Taken::Held(_) => Ok(()),
+    }
 }
 
 /// The folders in a folder; none where it does not exist.

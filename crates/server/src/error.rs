@@ -27,6 +27,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// Others can read a key, or the folder of the keys.
+    #[error("cannot use {0}: others can read it")]
+    OpenToOthers(PathBuf),
     /// Another relay works in the same data folder.
     #[error("the data folder {path} is in use by {}", holder(*.process))]
     DataInUse {
@@ -101,6 +104,9 @@ impl StartError {
             }
             Self::Data { .. } => {
                 "check the folder's owner and free space, or choose another: --data DIR"
+            }
+            Self::OpenToOthers(_) => {
+                "close it to others: chmod -R go= DATA/keys; if others use this machine, make new invites"
             }
             Self::DataInUse { .. } => "stop that process, or choose another folder: --data DIR",
             Self::Damaged { .. } => {

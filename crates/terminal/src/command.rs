@@ -81,6 +81,8 @@ pub enum Typed {
     Contacts,
     /// Gets to know a member.
     Contact(String),
+    /// Sets, changes or removes the profile's password.
+    Password,
     /// Ends the program.
     Quit,
 }
@@ -117,6 +119,7 @@ text                to the conversation in front (at first the lobby); //text fo
 /go lobby, /go ROOM, /go WHO   change the conversation in front; #ROOM is always a room
 /history [N]        the newest texts of the conversation in front, 20 if not said
 /sent               your ten newest texts and what became of them
+/password           set, change or remove the password of this profile; what is typed then is not shown
 /help               this
 /quit, /exit, quit  leave; a space before quit sends the word";
 
@@ -181,6 +184,7 @@ fn slash(rest: &str) -> Result<Typed, Report> {
         ("delete-account", One::Word(word)) if word == "yes" => Ok(Typed::DeleteAccount(true)),
         ("contacts", One::None) => Ok(Typed::Contacts),
         ("contact", One::Word(who)) => Ok(Typed::Contact(who)),
+        ("password", One::None) => Ok(Typed::Password),
         (word, _) => Err(usage(word)),
     }
 }
@@ -243,6 +247,7 @@ fn usage(word: &str) -> Report {
         "delete-account" => "/delete-account, then /delete-account yes",
         "contacts" => "/contacts",
         "contact" => "/contact WHO",
+        "password" => "/password; it is asked for on the next line",
         _ => return unknown(word),
     };
     Report::command(format!("/{word} is not complete, or has too much"), format!("usage: {form}"))
@@ -419,6 +424,7 @@ mod tests {
         assert_eq!(parse("/promote Bob"), Ok(Typed::Promote(bob())));
         assert_eq!(parse("/leave"), Ok(Typed::Leave));
         assert_eq!(parse("/members"), Ok(Typed::Members));
+        assert_eq!(parse("/password"), Ok(Typed::Password));
         assert_eq!(parse("/go lobby"), Ok(Typed::Go(Place::Lobby)));
         assert_eq!(parse("/history"), Ok(Typed::History(20)));
         assert_eq!(parse("/history 3"), Ok(Typed::History(3)));
@@ -438,6 +444,7 @@ mod tests {
             ("/room old team", "usage: /room new NAME"),
             ("/add", "usage: /add WHO"),
             ("/leave team", "usage: /leave"),
+            ("/password secret", "usage: /password; it is asked for on the next line"),
             ("/list all", "usage: /list"),
             ("/history 0", "usage: /history [N], N from 1 to 1000"),
             ("/history ten", "usage: /history [N], N from 1 to 1000"),

@@ -223,6 +223,8 @@ impl View {
             Told::Status(Status::GaveUp(error)) if !self.quits => self.problem((&error).into()),
             Told::Status(_) => {}
             Told::Engine(event) => self.event(event, wall_ms),
+            // Nobody at the console can ask for it.
+            Told::Password { .. } => {}
             Told::Fault(fault) => self.problem((&fault).into()),
             Told::Closed { .. } => self.over = self.quits,
         }

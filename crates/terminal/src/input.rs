@@ -1,7 +1,8 @@
 //! Lines from standard input, read in a thread of their own.
 
 use crossbeam_channel::{Receiver, bounded};
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
+use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes of the longest line taken: four of the longest texts, so that the engine can say what is
 /// wrong with a text that is too long, and JSON has room for its escapes.
@@ -25,7 +26,67 @@ pub enum Line {
 
 /// Reads standard input from now on.
 pub fn standard() -> io::Result<Receiver<Line>> {
-    spawn(io::BufReader::new(io::stdin()))
+    spawn(Wiped::new(unbuffered()?))
+}
+
+/// The library's own standard input keeps a copy of what was read; a password must not stay there.
+#[cfg(unix)]
+fn unbuffered() -> io::Result<std::fs::File> {
+    use std::os::fd::AsFd;
+    Ok(io::stdin().as_fd().try_clone_to_owned()?.into())
+}
+
+/// Elsewhere it alone knows how a terminal's letters are read.
+#[cfg(not(unix))]
+fn unbuffered() -> io::Result<io::Stdin> {
+    Ok(io::stdin())
+}
+
+/// Bytes that are read ahead of the lines they are in.
+const AHEAD: usize = 8 << 10;
+
+/// Input that keeps nothing of what was taken from it.
+struct Wiped<R> {
+    input: R,
+    buffer: Zeroizing<Vec<u8>>,
+    from: usize,
+    to: usize,
+}
+
+impl<R> Wiped<R> {
+    fn new(input: R) -> Self {
+        Self { input, buffer: Zeroizing::new(vec![0; AHEAD]), from: 0, to: 0 }
+    }
+}
+
+impl<R: Read> Read for Wiped<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let taken = self.fill_buf()?.read(into)?;
+        self.consume(taken);
+        Ok(taken)
+    }
+}
+
+impl<R: Read> BufRead for Wiped<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.from >= self.to {
+            match self.input.read(&mut self.buffer) {
+                Ok(0) => return Ok(&[]),
+                Ok(read) => (self.from, self.to) = (0, read),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.buffer.get(self.from..self.to).unwrap_or_default())
+    }
+
+    fn consume(&mut self, taken: usize) {
+        let end = self.from.saturating_add(taken).min(self.to);
+        if let Some(used) = self.buffer.get_mut(self.from..end) {
+            used.zeroize();
+        }
+        self.from = end;
+    }
 }
 
 fn spawn(mut input: impl BufRead + Send + 'static) -> io::Result<Receiver<Line>> {
@@ -43,9 +104,13 @@ fn spawn(mut input: impl BufRead + Send + 'static) -> io::Result<Receiver<Line>>
     Ok(waiting)
 }
 
+/// Bytes of a line that grows into no second place: the longest password, and its end.
+const SHORT: usize = 1_026;
+
 /// A read error is the end: there will be no more.
 pub(crate) fn next(input: &mut impl BufRead) -> Line {
-    let mut bytes = Vec::new();
+    // Room for a password, so that it has one place only.
+    let mut bytes = Vec::with_capacity(SHORT);
     let mut length = 0_usize;
     loop {
         let (taken, ended) = match input.fill_buf() {

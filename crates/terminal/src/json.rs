@@ -19,7 +19,9 @@ use crossbeam_channel::{Receiver, never, select};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::time::Duration;
-use undertone_client::client::{Client, Status, Told};
+use undertone_client::client::{Client, PasswordChange, Status, Told};
+use undertone_client::password::Password;
+use undertone_client::profile::ProfileError;
 use undertone_engine::api::{Conversation, Ended, Who};
 use undertone_engine::{Command, EventKind};
 use undertone_wire::frame::Code;
@@ -40,10 +42,13 @@ pub fn run(
     stop: &Receiver<()>,
     output: &mut Output,
     name: Option<Name>,
+    greeted: bool,
 ) -> Exit {
     let mut json = Json::new(name);
     let mut quit_asked = false;
-    json.say(&json!({ "v": VERSION }));
+    if !greeted {
+        json.say(&json!({ "v": VERSION }));
+    }
     while !json.over {
         while let Some((tag, command)) = json.asks.pop_front() {
             if !client.ask(tag, command.clone()) {
@@ -51,6 +56,7 @@ pub fn run(
                 break;
             }
         }
+        json.hand_over(&client);
         if json.quits && !quit_asked && json.asks.is_empty() {
             quit_asked = client.quit();
         }
@@ -76,6 +82,41 @@ pub fn run(
     json.exit
 }
 
+/// Asks the program for a profile's password, before anything else: says so in the first lines, and
+/// takes the first `password` that is written. `None`: it said `bye`, or nothing.
+pub fn ask_password(
+    lines: &Receiver<Line>,
+    stop: &Receiver<()>,
+    output: &mut Output,
+    profile: &str,
+) -> Option<Password> {
+    let mut json = Json::new(None);
+    json.say(&json!({ "v": VERSION }));
+    json.say(&json!({ "type": "password", "profile": profile }));
+    loop {
+        json.flush(output).ok()?;
+        let line = select! {
+            recv(lines) -> line => line.unwrap_or(Line::End),
+            recv(stop) -> _ => Line::End,
+        };
+        match line {
+            Line::End => return None,
+            Line::Text(text) => match asked::read(&text) {
+                Ok(Asked { verb: Verb::Unlock(password), .. }) => return Some(password),
+                Ok(Asked { verb: Verb::Version, .. }) => {}
+                Ok(Asked { verb: Verb::Bye, .. }) => return None,
+                Ok(Asked { id, .. }) => json.error(id.as_ref(), &locked()),
+                Err((id, report)) => json.error(id.as_ref(), &report),
+            },
+            Line::TooLong | Line::NotText => json.error(None, &locked()),
+        }
+    }
+}
+
+fn locked() -> Report {
+    Report::command("the profile has a password", "write it first: see docs/json.md")
+}
+
 /// What stands for itself in a line; the rest is escaped.
 fn is_text(letter: char) -> bool {
     !letter.is_control() && !crate::text::is_deceptive(letter)
@@ -84,6 +125,8 @@ fn is_text(letter: char) -> bool {
 struct Json {
     lines: Vec<String>,
     asks: VecDeque<(u64, Command)>,
+    /// Wishes for another password.
+    changes: VecDeque<(u64, PasswordChange)>,
     answers: Answers,
     /// The name to register under, from the arguments.
     name: Option<Name>,
@@ -102,6 +145,7 @@ impl Json {
         Self {
             lines: Vec::new(),
             asks: VecDeque::new(),
+            changes: VecDeque::new(),
             answers: Answers::new(),
             name,
             insists: false,
@@ -173,6 +217,15 @@ impl Json {
                 (self.quits, self.bye) = (true, id);
                 return;
             }
+            Verb::Unlock(_) => {
+                let help = "to change it, say which counts and which shall: see docs/json.md";
+                let report = Report::command("nothing asks for a password", help);
+                return self.error(id.as_ref(), &report);
+            }
+            Verb::Password { old, new } => {
+                let tag = self.answers.tag(id);
+                return self.changes.push_back((tag, PasswordChange { old, new }));
+            }
             Verb::Register(name) => Command::Register(name),
             Verb::UserList => Command::List,
             Verb::GetPubkey(who) => Command::Key(who),
@@ -217,12 +270,35 @@ impl Json {
         match told {
             Told::Status(status) => self.status(&status),
             Told::Engine(event) => self.event(event.tag, event.kind),
+            Told::Password { tag, result } => self.password_changed(tag, result),
             Told::Fault(fault) => {
                 let report = Report::from(&fault);
                 self.exit = report.exit;
                 self.error(None, &report);
             }
             Told::Closed { unsent } => self.closed(unsent),
+        }
+    }
+
+    fn hand_over(&mut self, client: &Client) {
+        while let Some((tag, change)) = self.changes.pop_front() {
+            if !client.change_password(tag, change) {
+                let id = self.answers.failed(Some(tag));
+                let report =
+                    Report::command("the client is busy", "nothing was changed; try again");
+                self.error(id.as_ref(), &report);
+            }
+        }
+    }
+
+    fn password_changed(&mut self, tag: u64, result: Result<bool, ProfileError>) {
+        let id = self.answers.answer(Some(tag));
+        match result {
+            Ok(protected) => {
+                let object = json!({ "type": "password", "protected": protected });
+                self.say(&told::with_id(object, id.as_ref()));
+            }
+            Err(error) => self.error(id.as_ref(), &Report::from(&error)),
         }
     }
 

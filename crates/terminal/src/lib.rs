@@ -10,5 +10,6 @@ pub mod plain;
 mod qr;
 pub mod report;
 mod screen;
+pub mod secret;
 pub mod text;
 pub mod times;

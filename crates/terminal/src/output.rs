@@ -17,6 +17,12 @@ impl Output {
         Self { out: Box::new(io::stdout()), err: Box::new(io::stderr()) }
     }
 
+    /// Everything to standard error, where standard output is for something else.
+    #[must_use]
+    pub fn errors() -> Self {
+        Self { out: Box::new(io::stderr()), err: Box::new(io::stderr()) }
+    }
+
     /// Others, for tests.
     #[must_use]
     pub fn to(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {

@@ -13,6 +13,7 @@ use crate::input::Line;
 use crate::output::Output;
 use crate::report::{Exit, Report};
 use crate::screen::Screen;
+use crate::secret::Unseen;
 use crate::times::Times;
 use crossbeam_channel::{Receiver, never, select};
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use undertone_client::client::Client;
 use undertone_client::clock::wall_ms;
 use undertone_wire::name::Name;
 use view::View;
+use zeroize::Zeroizing;
 
 /// How a person sits before it.
 #[derive(Debug, Clone)]
@@ -28,6 +30,10 @@ pub struct Setup {
     pub name: Option<Name>,
     /// Whether the profile has a name already.
     pub named: bool,
+    /// Whether the profile has a password.
+    pub guarded: bool,
+    /// Whether the profile was made just now.
+    pub fresh: bool,
     /// Whether the invite has a lobby.
     pub lobby: bool,
     /// Standard input and output are terminals: there is a prompt.
@@ -51,8 +57,10 @@ pub fn run(
     setup: Setup,
 ) -> Exit {
     let screen = Screen::new(output, setup.interactive);
+    let interactive = setup.interactive;
+    let (view, unseen) = (View::new(setup), None);
     let mut session =
-        Session { view: View::new(setup), client, screen, stops: 0, quit_asked: false };
+        Session { view, client, screen, interactive, unseen, stops: 0, quit_asked: false };
     session.run(lines, stop);
     session.view.exit()
 }
@@ -61,6 +69,9 @@ struct Session<'a> {
     view: View,
     client: Client,
     screen: Screen<'a>,
+    interactive: bool,
+    /// What is typed is not shown now.
+    unseen: Option<Unseen>,
     stops: u32,
     quit_asked: bool,
 }
@@ -91,12 +102,31 @@ impl Session<'_> {
                 break;
             }
         }
+        if let Some(change) = self.view.take_change()
+            && !self.client.change_password(0, change)
+        {
+            self.view.change_not_taken();
+        }
         if self.view.quits() && !self.quit_asked {
             self.quit_asked = self.client.quit();
         }
+        self.hide();
         if self.screen.show(self.view.take_shown(), self.view.wants_line()).is_err() {
             // Nobody reads any more.
             self.view.quit();
+        }
+    }
+
+    /// Nobody looks over a shoulder at what is secret.
+    fn hide(&mut self) {
+        let wanted = self.interactive && self.view.wants_secret() && !self.view.quits();
+        if !wanted {
+            self.unseen = None;
+        } else if self.unseen.is_none() {
+            match Unseen::begin() {
+                Ok(unseen) => self.unseen = Some(unseen),
+                Err(_) => self.view.cannot_hide(),
+            }
         }
     }
 
@@ -112,7 +142,13 @@ impl Session<'_> {
 
     fn line(&mut self, line: Line) {
         self.screen.entered();
+        if self.unseen.is_some() && self.screen.entered_unseen().is_err() {
+            self.view.quit();
+        }
         match line {
+            Line::Text(text) if self.view.wants_secret() => {
+                self.view.secret(Zeroizing::new(text));
+            }
             Line::Text(text) => self.view.line(&text),
             Line::TooLong => self.view.problem(Report::command(
                 "the message is too long for a line",

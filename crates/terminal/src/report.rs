@@ -1,12 +1,13 @@
 //! What went wrong, for a person: two lines and an exit code.
 
+use undertone_client::account_file::AccountFileError;
 use undertone_client::client::Fault;
 use undertone_client::connection::{Blame, ConnectError};
 use undertone_client::files::{FileError, SecretError};
-use undertone_client::profile::ProfileError;
+use undertone_client::profile::{KeyError, ProfileError};
 use undertone_client::store::StoreError;
-use undertone_engine::EngineError;
 use undertone_engine::api::{CommandError, RoomNameError, Trouble};
+use undertone_engine::{CarryError, EngineError};
 use undertone_wire::frame::Code;
 use undertone_wire::invite::InviteError;
 use undertone_wire::link::{LinkError, Refusal};
@@ -306,6 +307,48 @@ impl From<&ProfileError> for Report {
     fn from(error: &ProfileError) -> Self {
         match error {
             ProfileError::Store(error) => error.into(),
+            ProfileError::Locked { .. } => Self::new(
+                Exit::NotTrusted,
+                error,
+                "type it, write it as a line of standard input, or give --password-file FILE",
+            ),
+            ProfileError::WrongPassword { .. } => Self::new(
+                Exit::NotTrusted,
+                error,
+                "try again; without the right one nobody can open the profile",
+            ),
+            ProfileError::KeyFile { error: KeyError::Newer(_), .. } => {
+                Self::new(Exit::Failed, error, "update this program")
+            }
+            ProfileError::KeyFile { error: KeyError::Memory(_), .. } => {
+                Self::new(Exit::Failed, error, "end other programs, and try again")
+            }
+            ProfileError::KeyFile { .. } => {
+                let help = "put a backup back: undertone restore DIR --replace";
+                Self::new(Exit::Failed, error, help)
+            }
+            ProfileError::Several(_) => Self::new(Exit::Usage, error, "say which: --profile WHO"),
+            ProfileError::None => {
+                Self::new(Exit::Failed, error, "undertone client makes one at its first start")
+            }
+            ProfileError::AccountHere { name, .. } => {
+                let help = format!(
+                    "nothing was changed; use it: undertone client --profile {name}, with --renew if \
+                     another device took its place"
+                );
+                Self::new(Exit::Usage, error, help)
+            }
+            ProfileError::Carry(CarryError::New) => {
+                Self::new(Exit::Failed, error, "start it once: undertone client --profile WHO")
+            }
+            ProfileError::Carry(CarryError::Operator) => {
+                Self::new(Exit::Usage, error, "undertone backup copies the relay's data")
+            }
+            ProfileError::Carry(_) => Self::new(
+                Exit::Failed,
+                error,
+                "export it again, by the same version of this program",
+            ),
             ProfileError::Held { .. } => {
                 Self::new(Exit::Failed, error, "end that process, or give another name: --name")
             }
@@ -326,9 +369,8 @@ impl From<&ProfileError> for Report {
                 error,
                 "restore the profile's folder from a backup, or update this program",
             ),
-            ProfileError::File(_) | ProfileError::Key(_) => {
-                Self::new(Exit::Failed, error, "check the folder's owner and free space")
-            }
+            ProfileError::File(error) => error.into(),
+            ProfileError::Key(error) => error.into(),
             ProfileError::Randomness(_) => {
                 Self::new(Exit::Failed, error, "try again when the system's random source works")
             }
@@ -338,13 +380,39 @@ impl From<&ProfileError> for Report {
 
 impl From<&FileError> for Report {
     fn from(error: &FileError) -> Self {
-        Self::new(Exit::Failed, error, "check the folder's owner and free space")
+        let check = || "check the folder's owner and free space".to_owned();
+        Self::new(Exit::Failed, error, error.fix().unwrap_or_else(check))
     }
 }
 
 impl From<&SecretError> for Report {
     fn from(error: &SecretError) -> Self {
-        Self::new(Exit::Failed, error, "check the folder's owner and free space")
+        match error {
+            SecretError::File(error) => error.into(),
+            _ => Self::new(Exit::Failed, error, "check the folder's owner and free space"),
+        }
+    }
+}
+
+impl From<AccountFileError> for Report {
+    fn from(error: AccountFileError) -> Self {
+        let (exit, help) = match error {
+            AccountFileError::NotOne => {
+                (Exit::Usage, "give the file that undertone key export made")
+            }
+            AccountFileError::Newer(_) => (Exit::Failed, "update this program"),
+            AccountFileError::WrongPassword => (
+                Exit::NotTrusted,
+                "type the one that was set when it was exported; if it is right, the file was changed",
+            ),
+            AccountFileError::Costly | AccountFileError::Changed => {
+                (Exit::NotTrusted, "nothing was taken from it; export the account again")
+            }
+            AccountFileError::Randomness(_) | AccountFileError::Internal(_) => {
+                (Exit::Failed, "nothing was written; try again")
+            }
+        };
+        Self::new(exit, error, help)
     }
 }
 

@@ -48,6 +48,11 @@ impl<'a> Screen<'a> {
         self.prompted = false;
     }
 
+    /// The person ended a line that was not shown, its end included.
+    pub(crate) fn entered_unseen(&mut self) -> io::Result<()> {
+        self.output.raw("\n")
+    }
+
     /// Our line takes the prompt's place: each of ours is longer than it.
     fn leave_prompt(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.prompted) { self.output.raw("\r") } else { Ok(()) }

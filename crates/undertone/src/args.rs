@@ -66,7 +66,11 @@ pub(crate) enum Sub {
         /// A profile instead of a relay: its name, or the start of its id
         #[arg(long, value_name = "WHO", conflicts_with = "data")]
         profile: Option<String>,
+        #[command(flatten)]
+        password: PasswordFile,
     },
+    /// An account in one file under a password: from here, or to here
+    Key(Key),
     /// Completions for a shell, to standard output
     Completions {
         /// Which shell
@@ -157,6 +161,8 @@ pub(crate) struct Client {
     /// Open an existing profile, by name or by the start of its id
     #[arg(long, value_name = "WHO", env = "UNDERTONE_PROFILE", conflicts_with = "name")]
     pub(crate) profile: Option<String>,
+    #[command(flatten)]
+    pub(crate) password: PasswordFile,
     /// Plain lines, also on a terminal
     #[arg(long, env = "UNDERTONE_PLAIN", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) plain: bool,
@@ -185,6 +191,52 @@ pub(crate) enum Identity {
     Ed25519,
     /// ECDSA on P-256
     Ecdsa,
+}
+
+/// Where a profile's password is, when nobody is there to type it.
+#[derive(Debug, Args)]
+pub(crate) struct PasswordFile {
+    /// The profile's password is the first line of this file (or pipe: /dev/fd/3)
+    #[arg(long, value_name = "FILE", env = "UNDERTONE_PASSWORD_FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Key {
+    #[command(subcommand)]
+    pub(crate) command: KeySub,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeySub {
+    /// Write an account into a file: its key, id, name, link, contacts and which rooms it is in; no history
+    #[command(
+        after_help = "The file's password is asked for; in a pipe the lines of standard input are the profile's password, \
+        where it has one and --password-file is not given, and then the file's."
+    )]
+    Export {
+        /// A file that is not there yet, or - for standard output
+        file: PathBuf,
+        /// Whose: a name, or the start of an id [default: the only profile there is]
+        #[arg(long, value_name = "WHO")]
+        profile: Option<String>,
+        #[command(flatten)]
+        password: PasswordFile,
+        /// The password for the file is the first line of this one
+        #[arg(long, value_name = "FILE")]
+        key_password_file: Option<PathBuf>,
+    },
+    /// Make a profile of such a file: a new device of the account, which takes the other one's place
+    #[command(
+        after_help = "The file's password is asked for; in a pipe it is the first line of standard input."
+    )]
+    Import {
+        /// What `export` wrote
+        file: PathBuf,
+        /// The password of the file is the first line of this one
+        #[arg(long, value_name = "FILE")]
+        key_password_file: Option<PathBuf>,
+    },
 }
 
 /// Which of the relays on this computer.

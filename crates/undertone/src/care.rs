@@ -1,6 +1,7 @@
 //! `undertone backup`, `restore` and `doctor`: a relay's data or a profile, from outside.
 
-use crate::args::Relay;
+use crate::args::{PasswordFile, Relay};
+use crate::passwords;
 use crate::places::Places;
 use std::path::{Path, PathBuf};
 use undertone_client::local::LocalRelays;
@@ -94,13 +95,15 @@ pub(crate) fn restore_profile(
 /// Everything that was looked at, a line each; exit 1 when something is wrong.
 pub(crate) fn doctor_profile(
     who: &str,
+    password: &PasswordFile,
     places: &Places,
     output: &mut Output,
 ) -> Result<Exit, Report> {
+    let password = passwords::of_file(password.password_file.as_deref())?;
     let profiles = Profiles::at(places.profiles());
     let folder = profiles.find(who).map_err(|error| Report::from(&error))?;
     say(output, &format!("looking at {}", folder.display()));
-    let findings = undertone_client::profile::care::doctor(&folder);
+    let findings = undertone_client::profile::care::doctor(&folder, password);
     for finding in &findings {
         let word = if finding.good { "good" } else { "WRONG" };
         say(output, &format!("{word}: {}", finding.what));

@@ -1,6 +1,7 @@
 //! `undertone client`: a person, or a program, at a relay.
 
 use crate::args::{Client as Arguments, Identity};
+use crate::passwords::{self, Asker};
 use crate::places::Places;
 use crate::settings::ClientSettings;
 use crossbeam_channel::Receiver;
@@ -12,6 +13,7 @@ use undertone_client::clock::Clock;
 use undertone_client::connection::Dial;
 use undertone_client::endpoint::{ClientCertificate, Endpoint};
 use undertone_client::local::{LocalRelay, LocalRelays};
+use undertone_client::password::Keyring;
 use undertone_client::profile::{Choice, Opened, Profiles, Wanted};
 use undertone_engine::Setup;
 use undertone_terminal::input::{self, Line};
@@ -40,10 +42,20 @@ pub(crate) fn run(
         Report::new(Exit::Failed, error, "raise the limit of processes (ulimit -u)")
     })?;
     let profiles = Profiles::at(places.profiles());
-    let link = link(&arguments, places, &profiles, &lines)?;
+    let mut asker = Asker::new(&lines, &stop, output, arguments.json);
+    asker.given = passwords::of_file(arguments.password.password_file.as_deref())?;
+    let mut keys = Keyring::new(&mut asker);
+    let link = link(&arguments, places, &profiles, &lines, &mut keys)?;
     let invite = Invite::parse(&link)?;
-    let mut opened = open(&arguments, name.as_ref(), &profiles, &invite, &link, output)?;
+    let choice = choose(&arguments, name.as_ref(), &profiles, &invite, &mut keys)?;
+    let greeted = asker.has_asked;
+    let fresh = matches!(choice, Choice::New { .. });
+    let mut opened = match choice {
+        Choice::Opened(opened) => *opened,
+        Choice::New { held } => make(&arguments, &held, &profiles, &invite, &link, output)?,
+    };
     let named = opened.engine.name().is_some();
+    let guarded = opened.profile.is_guarded();
     opened.renews |= arguments.renew;
     let lobby = invite.lobby_half().is_some();
     let dial = Dial::Socket(Endpoint::of(&invite).showing(own));
@@ -52,7 +64,7 @@ pub(crate) fn run(
     })?;
     if arguments.json {
         let name = name.filter(|_| !named);
-        return Ok(undertone_terminal::json::run(client, &lines, &stop, output, name));
+        return Ok(undertone_terminal::json::run(client, &lines, &stop, output, name, greeted));
     }
     let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let times = match (arguments.no_times, std::io::stdout().is_terminal()) {
@@ -60,7 +72,7 @@ pub(crate) fn run(
         (false, true) => Times::OfDay,
         (false, false) => Times::OfOld,
     };
-    let setup = plain::Setup { name, named, lobby, interactive, times };
+    let setup = plain::Setup { name, named, guarded, fresh, lobby, interactive, times };
     Ok(plain::run(client, &lines, &stop, output, setup))
 }
 
@@ -85,12 +97,13 @@ fn link(
     places: &Places,
     profiles: &Profiles,
     lines: &Receiver<Line>,
+    keys: &mut Keyring<'_>,
 ) -> Result<String, Report> {
     match arguments.link.as_deref() {
         Some("-") => first_line(lines),
         Some(link) if link.contains("://") => Ok(link.to_owned()),
-        Some(address) => link_of_address(address, places, profiles),
-        None => link_of_nothing(places, profiles),
+        Some(address) => link_of_address(address, places, profiles, keys),
+        None => link_of_nothing(places, profiles, keys),
     }
 }
 
@@ -105,7 +118,12 @@ pub(crate) fn first_line(lines: &Receiver<Line>) -> Result<String, Report> {
 }
 
 /// `HOST:PORT`: is somebody there, and do we have an invite for it?
-fn link_of_address(address: &str, places: &Places, profiles: &Profiles) -> Result<String, Report> {
+fn link_of_address(
+    address: &str,
+    places: &Places,
+    profiles: &Profiles,
+    keys: &mut Keyring<'_>,
+) -> Result<String, Report> {
     let sockets: Vec<_> = match address.to_socket_addrs() {
         Ok(sockets) => sockets.collect(),
         Err(_) if !address.contains(':') => {
@@ -126,7 +144,8 @@ fn link_of_address(address: &str, places: &Places, profiles: &Profiles) -> Resul
         let help = "is the relay running? undertone server starts one here";
         return Err(Report::new(Exit::Unreachable, error, help));
     }
-    if let Some(link) = profiles.last_link(Some(address)).map_err(|error| Report::from(&error))? {
+    let last = profiles.last_link(Some(address), keys).map_err(|error| Report::from(&error))?;
+    if let Some(link) = last {
         return Ok(link);
     }
     let local = running(places)?;
@@ -144,7 +163,11 @@ fn running(places: &Places) -> Result<Vec<LocalRelay>, Report> {
 }
 
 /// No argument: the relay that runs here, or the one that was used last.
-fn link_of_nothing(places: &Places, profiles: &Profiles) -> Result<String, Report> {
+fn link_of_nothing(
+    places: &Places,
+    profiles: &Profiles,
+    keys: &mut Keyring<'_>,
+) -> Result<String, Report> {
     let local: Vec<_> = running(places)?.into_iter().filter(|r| r.link.is_some()).collect();
     if local.len() > 1 {
         let list: Vec<_> = local.iter().map(|relay| relay.listen.to_string()).collect();
@@ -155,7 +178,7 @@ fn link_of_nothing(places: &Places, profiles: &Profiles) -> Result<String, Repor
     if let Some(link) = local.into_iter().next().and_then(|relay| relay.link) {
         return Ok(link);
     }
-    let last = profiles.last_link(None).map_err(|error| Report::from(&error))?;
+    let last = profiles.last_link(None, keys).map_err(|error| Report::from(&error))?;
     last.ok_or_else(|| {
         let help =
             "start one here: undertone server; or give the link of one: undertone client LINK";
@@ -163,39 +186,45 @@ fn link_of_nothing(places: &Places, profiles: &Profiles) -> Result<String, Repor
     })
 }
 
-/// The profile that is meant, or a new one.
-fn open(
+/// The profile that is meant, if it is there.
+fn choose(
     arguments: &Arguments,
     name: Option<&Name>,
     profiles: &Profiles,
     invite: &Invite,
-    link: &str,
-    output: &mut Output,
-) -> Result<Opened, Report> {
+    keys: &mut Keyring<'_>,
+) -> Result<Choice, Report> {
     let relay = invite.relay_half().relay_key;
     let wanted = match (&arguments.profile, name) {
         (Some(profile), _) => Wanted::Existing(profile.clone()),
         (None, Some(name)) => Wanted::Named(name.clone()),
         (None, None) => Wanted::Latest,
     };
-    match profiles.choose(relay, &wanted).map_err(|error| Report::from(&error))? {
-        Choice::Opened(opened) => Ok(*opened),
-        Choice::New { held } => {
-            if let (Some(first), false) = (held.first(), arguments.json) {
-                let first = undertone_terminal::text::one_line(first);
-                // Whoever closed standard output does not want it.
-                let _closed = output.line(&format!(
-                    "{first} is open in another terminal; a new name here is another person."
-                ));
-            }
-            let account = match arguments.identity {
-                Some(Identity::Ecdsa) => AccountKind::EcdsaP256,
-                Some(Identity::Ed25519) | None => AccountKind::Ed25519,
-            };
-            let setup = Setup { account, link: link.to_owned(), operator: false };
-            let address = invite.origin.authority();
-            let made = profiles.make(relay, &address, setup, Clock::start());
-            made.map_err(|error| Report::from(&error))
-        }
+    profiles.choose(relay, &wanted, keys).map_err(|error| Report::from(&error))
+}
+
+/// A new profile, where none is meant or all are held.
+fn make(
+    arguments: &Arguments,
+    held: &[String],
+    profiles: &Profiles,
+    invite: &Invite,
+    link: &str,
+    output: &mut Output,
+) -> Result<Opened, Report> {
+    if let (Some(first), false) = (held.first(), arguments.json) {
+        let first = undertone_terminal::text::one_line(first);
+        // Whoever closed standard output does not want it.
+        let _closed = output.line(&format!(
+            "{first} is open in another terminal; a new name here is another person."
+        ));
     }
+    let account = match arguments.identity {
+        Some(Identity::Ecdsa) => AccountKind::EcdsaP256,
+        Some(Identity::Ed25519) | None => AccountKind::Ed25519,
+    };
+    let setup = Setup { account, link: link.to_owned(), operator: false };
+    let address = invite.origin.authority();
+    let made = profiles.make(invite.relay_half().relay_key, &address, setup, Clock::start());
+    made.map_err(|error| Report::from(&error))
 }

@@ -4,6 +4,7 @@ mod args;
 mod care;
 mod friends;
 mod join;
+mod key;
 mod lobby;
 mod log_line;
 mod members;
@@ -11,6 +12,7 @@ mod operate;
 mod origin;
 mod outside;
 mod paper;
+mod passwords;
 mod places;
 mod serve;
 mod settings;
@@ -65,7 +67,10 @@ fn run(output: &mut Output) -> Result<Exit, Report> {
         Sub::Doctor { link: Some(link), client_cert, .. } => {
             outside::doctor(&link, client_cert.as_deref(), output)
         }
-        Sub::Doctor { profile: Some(who), .. } => care::doctor_profile(&who, &places, output),
+        Sub::Doctor { profile: Some(who), password, .. } => {
+            care::doctor_profile(&who, &password, &places, output)
+        }
+        Sub::Key(key) => key::run(&key.command, &places, output),
         Sub::Doctor { relay, .. } => care::doctor(&relay, &places, output),
         Sub::Completions { shell } => paper::completions(shell, output),
         Sub::Man => paper::man(output),

@@ -16,6 +16,7 @@ use undertone_client::client::Client;
 use undertone_client::clock::Clock;
 use undertone_client::connection::{Dial, MemoryDial, MemoryEnds, NotRunning};
 use undertone_client::local::{LocalRelay, LocalRelays, Published, certificate_pin};
+use undertone_client::password::{Keyring, Nobody};
 use undertone_client::profile::{Choice, Opened, Profiles, Wanted};
 use undertone_engine::Setup;
 use undertone_server::{
@@ -241,7 +242,9 @@ impl Member {
         let (psk_id, psk) = (first.psk_id, first.psk.clone());
         let relay = RelayInvite { relay_key: first.relay, pin: None, psk_id, psk };
         let profiles = Profiles::at(config.data.join("operator"));
-        let mut opened = match profiles.choose(relay.relay_key, &Wanted::Latest) {
+        let mut nobody = Nobody;
+        let mut keys = Keyring::new(&mut nobody);
+        let mut opened = match profiles.choose(relay.relay_key, &Wanted::Latest, &mut keys) {
             Ok(Choice::Opened(opened)) => *opened,
             Ok(Choice::New { .. }) => {
                 let origin = origin(server, config);

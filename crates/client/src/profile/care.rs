@@ -5,6 +5,7 @@ use super::about::About;
 use super::folder::{self, Taken};
 use super::{Found, ProfileError, Profiles, folders, holder, known};
 use crate::files::{at, private_folder, read_small, write_private};
+use crate::password::{Asks, Keyring, Password};
 use crate::store::Store;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,7 @@ impl Profiles {
         Ok(self.found(who)?.folder)
     }
 
-    fn found(&self, who: &str) -> Result<Found, ProfileError> {
+    pub(super) fn found(&self, who: &str) -> Result<Found, ProfileError> {
         let mut found = Vec::new();
         for relay in folders(&self.root)? {
             found.extend(known(&relay)?.into_iter().filter(|found| found.is_meant_by(who)));
@@ -136,34 +137,64 @@ fn move_aside(folder: &Path, replace: bool) -> Result<PathBuf, ProfileError> {
     Ok(aside)
 }
 
-/// Looks at a profile and changes nothing.
+/// Looks at a profile and changes nothing. The rows of one with a password are opened where that is
+/// given.
 #[must_use]
-pub fn doctor(folder: &Path) -> Vec<Finding> {
+pub fn doctor(folder: &Path, password: Option<Password>) -> Vec<Finding> {
     const RESTORE: &str = "safe: undertone restore DIR --replace moves this profile aside and puts a \
         backup in its place; it then takes new keys. Do not copy files by hand";
     let good = |what: String| Finding { good: true, what, help: "" };
     let wrong = |what: String| Finding { good: false, what, help: RESTORE };
     let mut findings = Vec::new();
-    match About::read(folder) {
+    let about = match About::read(folder) {
         Ok(Some(about)) => {
-            let name = about.name.unwrap_or_else(|| "nobody yet".to_owned());
+            let name = about.name.clone().unwrap_or_else(|| "nobody yet".to_owned());
             findings.push(good(format!("the profile of {name} at {}", about.relay)));
+            about
         }
-        Ok(None) => findings.push(wrong("profile.json is missing".to_owned())),
-        Err(error) => findings.push(wrong(error.to_string())),
-    }
-    if folder::restored_path(folder).exists() {
+        Ok(None) => {
+            findings.push(wrong("profile.json is missing".to_owned()));
+            About::default()
+        }
+        Err(error) => {
+            findings.push(wrong(error.to_string()));
+            About::default()
+        }
+    };
+    if let Some(what) = folder::restored(folder) {
         let help = "it takes new keys at its next start";
-        findings.push(Finding { good: true, what: "it was put back from a backup".into(), help });
+        findings.push(Finding { good: true, what, help });
     }
-    let key = match folder::read_key(folder) {
-        Ok(key) => key,
+    let mut once = Once(password);
+    let key = match folder::unlock(folder, &about, &mut Keyring::new(&mut once)) {
+        Ok((key, guarded)) => {
+            let state = if guarded { "under a password" } else { "without a password" };
+            findings.push(good(format!("profile.key: {state}")));
+            Some(key)
+        }
+        Err(ProfileError::Locked { .. }) => {
+            let what = "profile.key: under a password; no row was opened".to_owned();
+            let help = "to have them looked at too: --password-file FILE";
+            findings.push(Finding { good: true, what, help });
+            None
+        }
+        Err(ProfileError::File(error)) if error.fix().is_some() => {
+            const CLOSE: &str = "chmod 700 the folder, and chmod 600 the files in it";
+            findings.push(Finding { good: false, what: error.to_string(), help: CLOSE });
+            return findings;
+        }
+        Err(error @ ProfileError::WrongPassword { .. }) => {
+            let (what, help) =
+                (error.to_string(), "give the right one; nothing else was looked at");
+            findings.push(Finding { good: false, what, help });
+            return findings;
+        }
         Err(error) => {
             findings.push(wrong(error.to_string()));
             return findings;
         }
     };
-    let store = match Store::open(&folder.join("store")) {
+    let store = match folder::open_store(folder) {
         Ok(store) => store,
         Err(error) => {
             findings.push(wrong(error.to_string()));
@@ -180,6 +211,10 @@ pub fn doctor(folder: &Path) -> Vec<Finding> {
             return findings;
         }
     };
+    let Some(key) = key else {
+        findings.push(good(format!("store: {} rows", rows.len())));
+        return findings;
+    };
     let damaged = rows.iter().filter(|(_, (row, value))| key.open(row, value).is_err());
     let damaged: Vec<_> = damaged.map(|(table, (row, _))| name_row(table, row)).collect();
     for row in damaged.iter().take(MAX_NAMED) {
@@ -195,6 +230,15 @@ pub fn doctor(folder: &Path) -> Vec<Finding> {
         findings.push(wrong(error.to_string()));
     }
     findings
+}
+
+/// A password that was given before anybody asked.
+struct Once(Option<Password>);
+
+impl Asks for Once {
+    fn password(&mut self, _: &str) -> Option<Password> {
+        self.0.take()
+    }
 }
 
 /// A row's own name is sealed with it; what is left is the start of its key.

@@ -1,12 +1,14 @@
 //! One profile's folder: made, opened, locked, removed.
 
 use super::about::{About, Standing};
+use super::key::{self, KeyFile};
 use super::{ProfileError, holder};
-use crate::clock::{Clock, wall_ms};
-use crate::files::{Attempt, FileError, FileLock, private_folder, read_small, write_private};
+use crate::clock::{Clock, Draw, wall_ms};
+use crate::files::{Attempt, FileError, FileLock, private_folder, refuse_others, write_private};
+use crate::password::{Keyring, Nobody, Password};
 use crate::store::{Row, Store};
 use std::path::{Path, PathBuf};
-use undertone_engine::{Engine, SealKey, Setup, Step};
+use undertone_engine::{Carried, Engine, SealKey, Setup, Step};
 use undertone_wire::name::Name;
 use zeroize::Zeroizing;
 
@@ -30,10 +32,54 @@ pub struct Profile {
     folder: PathBuf,
     about: About,
     seal: SealKey,
+    guarded: bool,
     lock: Option<FileLock>,
 }
 
 impl Profile {
+    /// Whether its key is under a password.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.guarded
+    }
+
+    /// Puts the profile's key under another password, or under none. The key itself stays: what was
+    /// copied before opens as it did. A power cut in the middle leaves the old password or the new one.
+    pub(crate) fn set_password(
+        &mut self,
+        old: Option<&Password>,
+        new: Option<&Password>,
+        draw: Draw,
+    ) -> Result<(), ProfileError> {
+        let key = match KeyFile::read(&self.folder)? {
+            KeyFile::Plain(_) if new.is_none() => return Ok(()),
+            KeyFile::Plain(key) => key,
+            KeyFile::Wrapped(wrapped) => {
+                let old = old.ok_or_else(|| ProfileError::Locked { name: self.called() })?;
+                wrapped.open(old).map_err(|error| self.refusal(error))?
+            }
+        };
+        let contents = key::contents(&key, new, draw)?;
+        key::replace(&self.folder, &contents, &mut |_| Ok(()))?;
+        self.guarded = new.is_some();
+        Ok(())
+    }
+
+    fn refusal(&self, error: key::KeyError) -> ProfileError {
+        not_opened(&self.folder, &self.about, error)
+    }
+
+    fn called(&self) -> String {
+        called(&self.folder, &self.about)
+    }
+
+    /// Deletes the profile for good, its key first: from then on nothing of it opens, whatever else a
+    /// crash leaves, and the next start ends what was begun. Its store must be closed.
+    pub fn delete(mut self) -> Result<(), ProfileError> {
+        write_private(&deleted_path(&self.folder), b"This profile is being deleted.\n")?;
+        destroy(&self.folder, self.lock.take())
+    }
+
     /// The name that was registered or asked for last.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
@@ -107,10 +153,53 @@ impl Profile {
     }
 }
 
+/// Says that a profile is to be deleted: whoever finds it ends that.
+pub(super) fn deleted_path(folder: &Path) -> PathBuf {
+    folder.join("deleted")
+}
+
+/// Deletes a profile's folder, its key first.
+pub(super) fn destroy(folder: &Path, lock: Option<FileLock>) -> Result<(), ProfileError> {
+    key::destroy(folder)?;
+    // Without it a folder is no profile, whatever else is left.
+    let about = folder.join("profile.json");
+    crate::files::remove_if_there(&about).map_err(crate::files::at(&about))?;
+    drop(lock);
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(crate::files::at(folder)(error).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn called(folder: &Path, about: &About) -> String {
+    let id = || folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    about.name.clone().unwrap_or_else(id)
+}
+
+fn not_opened(folder: &Path, about: &About, error: key::KeyError) -> ProfileError {
+    match error {
+        key::KeyError::Wrong => ProfileError::WrongPassword { name: called(folder, about) },
+        error => ProfileError::KeyFile { path: folder.to_path_buf(), error },
+    }
+}
+
 /// Where a restore says that the profile is a copy.
 pub(super) fn restored_path(folder: &Path) -> PathBuf {
     folder.join("restored")
 }
+
+/// Why the profile takes new keys at its next start, in words.
+pub(super) fn restored(folder: &Path) -> Option<String> {
+    let why = crate::files::read_small(&restored_path(folder), MAX_WHY).ok()??;
+    let imported = why.starts_with(b"This account was imported");
+    let what = if imported { "its account was imported" } else { "it was put back from a backup" };
+    Some(what.to_owned())
+}
+
+/// Longest reason.
+const MAX_WHY: u64 = 256;
 
 /// Who got a profile's lock.
 pub(super) enum Taken {
@@ -134,7 +223,36 @@ pub(super) fn make_below(
 ) -> Result<Opened, ProfileError> {
     let born = Born::new(setup, clock)?;
     let folder = parent.join(born.engine.client_id().to_string());
-    born.settle(&folder, address)
+    born.settle(&folder, About::new(address, wall_ms()))
+}
+
+/// Makes the profile of an account that came from elsewhere, in a folder of its own id, which must not
+/// be there.
+pub(super) fn settle_below(
+    profiles: &Path,
+    carried: &Carried,
+    clock: Clock,
+) -> Result<(PathBuf, About), ProfileError> {
+    let seal = Zeroizing::new(clock.random()?);
+    let key = clock.step_key()?;
+    let (engine, step) = Engine::settle(carried, SealKey::new(*seal), clock.now(), key)?;
+    let invite = undertone_wire::invite::Invite::parse(engine.invite_link());
+    let invite = invite.map_err(|_| undertone_engine::CarryError::Contents)?;
+    let relay = profiles.join(invite.relay_half().relay_key.to_string());
+    private_folder(&relay)?;
+    let _alone = FileLock::wait(&relay.join("lock"))?;
+    let folder = relay.join(engine.client_id().to_string());
+    let name = engine.name().map(|name| name.as_str().to_owned());
+    let mut about = About::new(&invite.origin.authority(), wall_ms());
+    (about.name, about.standing) = (name, Standing::Registered);
+    if folder.join("profile.json").exists() {
+        let name = called(&folder, &About::read(&folder)?.unwrap_or_default());
+        return Err(ProfileError::AccountHere { name, folder });
+    }
+    private_folder(&folder)?;
+    write_private(&restored_path(&folder), b"This account was imported.\n")?;
+    Born { seal, engine, step }.settle(&folder, about.clone())?;
+    Ok((folder, about))
 }
 
 /// An engine that exists in memory only.
@@ -153,7 +271,7 @@ impl Born {
     }
 
     /// `profile.json` is written last: without it, making was not finished.
-    fn settle(self, folder: &Path, address: &str) -> Result<Opened, ProfileError> {
+    fn settle(self, folder: &Path, about: About) -> Result<Opened, ProfileError> {
         private_folder(folder)?;
         let lock = match take(folder)? {
             Taken::Ours(lock) => lock,
@@ -161,25 +279,52 @@ impl Born {
                 return Err(ProfileError::Held { name: holder(process), process });
             }
         };
-        write_private(&key_path(folder), self.seal.as_ref())?;
+        write_private(&key::path(folder), self.seal.as_ref())?;
         let mut store = Store::open(&store_path(folder))?;
         store.commit(&self.step.writes)?;
-        let about = About::new(address, wall_ms());
         about.write(folder)?;
-        let seal = SealKey::new(*self.seal);
-        let profile = Profile { folder: folder.to_path_buf(), about, seal, lock: Some(lock) };
+        let (folder, seal) = (folder.to_path_buf(), SealKey::new(*self.seal));
+        let profile = Profile { folder, about, seal, guarded: false, lock: Some(lock) };
         Ok(Opened { profile, store, engine: self.engine, renews: false })
     }
 }
 
-pub(super) fn open(folder: &Path, about: About, lock: FileLock) -> Result<Opened, ProfileError> {
-    let seal = read_key(folder)?;
-    let store = Store::open(&existing_store(folder)?)?;
+pub(super) fn open(
+    folder: &Path,
+    about: About,
+    lock: FileLock,
+    keys: &mut Keyring<'_>,
+) -> Result<Opened, ProfileError> {
+    key::settle(folder)?;
+    let (seal, guarded) = unlock(folder, &about, keys)?;
+    let store = open_store(folder)?;
     let engine = load(store.state()?, &seal)?;
-    let mut profile = Profile { folder: folder.to_path_buf(), about, seal, lock: Some(lock) };
+    let lock = Some(lock);
+    let mut profile = Profile { folder: folder.to_path_buf(), about, seal, guarded, lock };
     profile.touch()?;
     let renews = restored_path(folder).exists();
     Ok(Opened { profile, store, engine, renews })
+}
+
+/// The key of a profile's rows, and whether it is under a password.
+pub(super) fn unlock(
+    folder: &Path,
+    about: &About,
+    keys: &mut Keyring<'_>,
+) -> Result<(SealKey, bool), ProfileError> {
+    let wrapped = match KeyFile::read(folder)? {
+        KeyFile::Plain(key) => return Ok((SealKey::new(*key), false)),
+        KeyFile::Wrapped(wrapped) => wrapped,
+    };
+    if let Some(known) = keys.known(folder) {
+        return Ok((known, true));
+    }
+    let name = called(folder, about);
+    let password = keys.ask(&name).ok_or(ProfileError::Locked { name })?;
+    let key = wrapped.open(&password).map_err(|error| not_opened(folder, about, error))?;
+    let seal = SealKey::new(*key);
+    keys.keep(folder, &seal);
+    Ok((seal, true))
 }
 
 impl Opened {
@@ -192,10 +337,10 @@ impl Opened {
     ) -> Result<Self, ProfileError> {
         private_folder(folder)?;
         let Some(about) = About::read(folder)? else {
-            return Born::new(setup, clock)?.settle(folder, address);
+            return Born::new(setup, clock)?.settle(folder, About::new(address, wall_ms()));
         };
         match take(folder)? {
-            Taken::Ours(lock) => open(folder, about, lock),
+            Taken::Ours(lock) => open(folder, about, lock, &mut Keyring::new(&mut Nobody)),
             Taken::Held(process) => {
                 let name = about.name.unwrap_or_default();
                 Err(ProfileError::Held { name, process })
@@ -204,24 +349,25 @@ impl Opened {
     }
 }
 
-/// The link in a profile that another process may be working with: nothing is written.
-pub(super) fn read_link(folder: &Path) -> Result<String, ProfileError> {
-    let seal = read_key(folder)?;
-    let store = Store::open(&existing_store(folder)?)?;
-    Ok(load(store.state()?, &seal)?.invite_link().to_owned())
+/// The engine of a profile that another process may be working with: nothing is written.
+pub(super) fn read(
+    folder: &Path,
+    about: &About,
+    keys: &mut Keyring<'_>,
+) -> Result<Engine, ProfileError> {
+    let (seal, _) = unlock(folder, about, keys)?;
+    load(open_store(folder)?.state()?, &seal)
 }
 
 pub(super) fn load(rows: Vec<Row>, seal: &SealKey) -> Result<Engine, ProfileError> {
     Ok(Engine::load(rows, seal.clone())?)
 }
 
-/// A key that is missing is damage: a new one would open nothing.
-pub(super) fn read_key(folder: &Path) -> Result<SealKey, ProfileError> {
-    let damaged =
-        |what: &str| ProfileError::Damaged { path: folder.to_path_buf(), what: what.to_owned() };
-    let bytes = read_small(&key_path(folder), 32)?.ok_or(damaged("profile.key is missing"))?;
-    let key = <[u8; 32]>::try_from(bytes.as_slice());
-    key.map(SealKey::new).map_err(|_| damaged("profile.key has not 32 bytes"))
+/// Opens the store of a profile that others cannot read.
+pub(super) fn open_store(folder: &Path) -> Result<Store, ProfileError> {
+    let path = existing_store(folder)?;
+    refuse_others(&path)?;
+    Ok(Store::open(&path)?)
 }
 
 /// A store that is missing is damage: an empty one would be another account.
@@ -232,10 +378,6 @@ fn existing_store(folder: &Path) -> Result<PathBuf, ProfileError> {
     }
     let what = "its store is missing".to_owned();
     Err(ProfileError::Damaged { path: folder.to_path_buf(), what })
-}
-
-fn key_path(folder: &Path) -> PathBuf {
-    folder.join("profile.key")
 }
 
 fn store_path(folder: &Path) -> PathBuf {

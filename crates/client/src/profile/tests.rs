@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::system;
+use crate::password::{Keyring, Nobody};
 use crate::scratch::Scratch;
 use std::sync::atomic::{AtomicU32, Ordering};
 use undertone_wire::account::AccountKind;
@@ -43,7 +44,15 @@ impl Home {
     }
 
     fn choose(&self, wanted: &Wanted) -> Choice {
-        self.profiles.choose(RELAY, wanted).unwrap()
+        self.try_choose(wanted).unwrap()
+    }
+
+    fn try_choose(&self, wanted: &Wanted) -> Result<Choice, ProfileError> {
+        self.profiles.choose(RELAY, wanted, &mut Keyring::new(&mut Nobody))
+    }
+
+    fn last_link(&self, address: Option<&str>) -> Option<String> {
+        self.profiles.last_link(address, &mut Keyring::new(&mut Nobody)).unwrap()
     }
 
     fn latest(&self) -> Opened {
@@ -99,7 +108,7 @@ fn the_most_recently_used_profile_is_taken() {
 fn an_explicit_profile_that_is_held_is_refused_with_its_process() {
     let home = home();
     let _alice = home.person("Alice");
-    let error = home.profiles.choose(RELAY, &Wanted::Named(name("Alice"))).unwrap_err();
+    let error = home.try_choose(&Wanted::Named(name("Alice"))).unwrap_err();
     let process = std::process::id();
     assert_eq!(error.to_string(), format!("the profile of Alice is in use by process {process}"));
 }
@@ -109,7 +118,7 @@ fn an_unknown_name_makes_a_profile_and_an_unknown_id_does_not() {
     let home = home();
     drop(home.person("Alice"));
     assert!(matches!(home.choose(&Wanted::Named(name("Bob"))), Choice::New { .. }));
-    let error = home.profiles.choose(RELAY, &Wanted::Existing("Bob".to_owned())).unwrap_err();
+    let error = home.try_choose(&Wanted::Existing("Bob".to_owned())).unwrap_err();
     assert!(matches!(error, ProfileError::Unknown(_)), "{error}");
 }
 
@@ -160,7 +169,7 @@ fn a_profile_without_its_key_is_damaged_and_kept() {
     drop(home.person("Alice"));
     let folder = folders(&home.profiles.relay_folder(RELAY)).unwrap().remove(0);
     std::fs::remove_file(folder.join("profile.key")).unwrap();
-    let error = home.profiles.choose(RELAY, &Wanted::Latest).unwrap_err();
+    let error = home.try_choose(&Wanted::Latest).unwrap_err();
     assert!(matches!(error, ProfileError::Damaged { .. }), "{error}");
     assert!(folder.join("store").exists());
 }
@@ -168,13 +177,14 @@ fn a_profile_without_its_key_is_damaged_and_kept() {
 #[test]
 fn the_last_link_is_read_while_its_profile_is_open() {
     let home = home();
-    assert_eq!(home.profiles.last_link(None).unwrap(), None);
+    assert_eq!(home.last_link(None), None);
     let _alice = home.person("Alice");
-    assert_eq!(home.profiles.last_link(None).unwrap(), Some(crate::scratch::link_to(8080)));
-    assert!(home.profiles.last_link(Some(ADDRESS)).unwrap().is_some());
-    assert!(home.profiles.last_link(Some("127.0.0.1:9999")).unwrap().is_none());
+    assert_eq!(home.last_link(None), Some(crate::scratch::link_to(8080)));
+    assert!(home.last_link(Some(ADDRESS)).is_some());
+    assert!(home.last_link(Some("127.0.0.1:9999")).is_none());
 }
 
+/// W02m.
 #[cfg(unix)]
 #[test]
 fn a_profile_is_its_owners_alone_and_named_after_no_name() {
@@ -208,4 +218,97 @@ fn a22_without_randomness_no_profile_is_made() {
     }
     DRAWS.store(2, Ordering::SeqCst);
     home.profiles.make(RELAY, ADDRESS, setup(), clock).unwrap();
+}
+
+/// Says one password, and counts how often it was asked.
+struct Says(&'static str, u32);
+
+impl crate::password::Asks for Says {
+    fn password(&mut self, name: &str) -> Option<crate::password::Password> {
+        assert_eq!(name, "Alice");
+        self.1 += 1;
+        crate::password::Password::new(zeroize::Zeroizing::new(self.0.to_owned()))
+    }
+}
+
+/// F46c: the last link and the profile are behind one question; another password opens neither, and changes
+/// nothing.
+#[test]
+fn f46c_a_profile_with_a_password_is_asked_for_once() {
+    let home = home();
+    let mut alice = home.person("Alice");
+    let right = crate::password::Password::new(zeroize::Zeroizing::new("right".to_owned()));
+    alice.profile.set_password(None, right.as_ref(), system).unwrap();
+    assert!(alice.profile.is_guarded());
+    drop(alice);
+    assert!(matches!(home.try_choose(&Wanted::Latest), Err(ProfileError::Locked { .. })));
+    let mut wrong = Says("wrong", 0);
+    let refused = home.profiles.last_link(None, &mut Keyring::new(&mut wrong));
+    assert!(matches!(refused, Err(ProfileError::WrongPassword { .. })), "{refused:?}");
+    let mut says = Says("right", 0);
+    let mut keys = Keyring::new(&mut says);
+    assert!(home.profiles.last_link(None, &mut keys).unwrap().is_some());
+    let chosen = home.profiles.choose(RELAY, &Wanted::Latest, &mut keys).unwrap();
+    let Choice::Opened(mut opened) = chosen else { panic!("it is there") };
+    assert_eq!(says.1, 1);
+    let mut change = |old: Option<_>| opened.profile.set_password(old, None, system);
+    assert!(matches!(change(None), Err(ProfileError::Locked { .. })));
+    change(right.as_ref()).unwrap();
+    drop(opened);
+    home.latest();
+}
+
+fn only(home: &Home) -> PathBuf {
+    folders(&home.profiles.relay_folder(RELAY)).unwrap().remove(0)
+}
+
+/// A deleted profile is gone, and its key's bytes are overwritten where they stood.
+#[test]
+fn a_deleted_profile_leaves_nothing() {
+    let home = home();
+    let Opened { profile, store, engine, .. } = home.person("Alice");
+    drop((store, engine));
+    let witness = home._scratch.path().join("witness");
+    std::fs::hard_link(only(&home).join("profile.key"), &witness).unwrap();
+    profile.delete().unwrap();
+    assert_eq!(home.count(), 0);
+    assert_eq!(std::fs::read(&witness).unwrap(), [0; 32]);
+    assert_eq!(home.held(), Vec::<String>::new());
+}
+
+/// Wherever a crash falls while a profile is deleted: from the second step on nothing of it opens, and the
+/// next start ends what was begun.
+#[test]
+fn a_profile_that_is_half_deleted_opens_no_more_and_is_gone_at_the_next_start() {
+    for steps in 1..=4 {
+        let home = home();
+        drop(home.person("Alice"));
+        let folder = only(&home);
+        crate::files::write_private(&folder::deleted_path(&folder), b"").unwrap();
+        if steps > 1 {
+            key::destroy(&folder).unwrap();
+            let about = About::default();
+            let opened = folder::read(&folder, &about, &mut Keyring::new(&mut Nobody));
+            assert!(matches!(opened, Err(ProfileError::Damaged { .. })), "after step {steps}");
+        }
+        if steps > 2 {
+            std::fs::remove_file(folder.join("profile.json")).unwrap();
+        }
+        if steps > 3 {
+            std::fs::remove_file(folder.join("store")).unwrap();
+        }
+        assert_eq!(home.held(), Vec::<String>::new(), "after step {steps}");
+        assert_eq!(home.count(), 0, "after step {steps}");
+    }
+}
+
+/// One that another process still works with is left to it.
+#[test]
+fn a_profile_that_is_being_deleted_elsewhere_is_left_alone() {
+    let home = home();
+    let _alice = home.person("Alice");
+    let folder = only(&home);
+    crate::files::write_private(&folder::deleted_path(&folder), b"").unwrap();
+    assert_eq!(home.held(), Vec::<String>::new());
+    assert!(folder.join("profile.key").exists());
 }

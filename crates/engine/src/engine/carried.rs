@@ -217,9 +217,9 @@ mod tests {
         Engine::settle(carried, seal(), Now::default(), step_key(2)).map(|(engine, _)| engine)
     }
 
-    /// F46b: the account is the same, and of the device nothing is.
+    /// F46c: the account is the same, and of the device nothing is.
     #[test]
-    fn f46b_who_settles_has_the_same_account_and_no_key_of_the_old_device() {
+    fn f46c_who_settles_has_the_same_account_and_no_key_of_the_old_device() {
         for kind in [AccountKind::Ed25519, AccountKind::EcdsaP256] {
             let old = alice(kind);
             let new = settle(&old.carry().unwrap()).unwrap();
@@ -238,9 +238,9 @@ mod tests {
         }
     }
 
-    /// F46b: a name that would be a path is no name, and what is not whole is nothing.
+    /// F46c: a name that would be a path is no name, and what is not whole is nothing.
     #[test]
-    fn f46b_contents_that_no_engine_wrote_settle_nothing() {
+    fn f46c_contents_that_no_engine_wrote_settle_nothing() {
         let mut carried = alice(AccountKind::Ed25519).carry().unwrap();
         let rest = carried.rest.clone();
         let at = rest.windows(5).position(|part| part == b"Alice").unwrap();
@@ -256,9 +256,9 @@ mod tests {
         }
     }
 
-    /// F46b: what was never registered, and the operator's own member, stay where they are.
+    /// F46c: what was never registered, and the operator's own member, stay where they are.
     #[test]
-    fn f46b_there_is_nothing_to_carry_of_who_never_registered() {
+    fn f46c_there_is_nothing_to_carry_of_who_never_registered() {
         let mut engine = alice(AccountKind::Ed25519);
         engine.core.profile.registered = false;
         assert_eq!(engine.carry().unwrap_err(), CarryError::New);

@@ -54,6 +54,7 @@ pub(crate) struct DataFolder {
 impl DataFolder {
     /// Makes the folder if it is missing, and locks it.
     pub(crate) fn open(root: &Path) -> Result<Self, StartError> {
+        refuse_others(&root.join("keys"))?;
         for folder in [root.to_path_buf(), root.join("keys")] {
             platform::private_folder(&folder).map_err(unusable(&folder))?;
         }
@@ -126,6 +127,22 @@ pub(crate) struct CertificateFiles {
     /// The account at an ACME server.
     pub(crate) account: PathBuf,
 }
+
+/// Keys that others can read, or could until now, are keys that others may have.
+fn refuse_others(keys: &Path) -> Result<(), StartError> {
+    let Ok(entries) = std::fs::read_dir(keys) else { return Ok(()) };
+    let files = entries.flatten().take(MAX_KEYS).map(|entry| entry.path());
+    for path in std::iter::once(keys.to_path_buf()).chain(files) {
+        let metadata = path.metadata().map_err(unusable(&path))?;
+        if platform::is_open_to_others(&metadata) {
+            return Err(StartError::OpenToOthers(path));
+        }
+    }
+    Ok(())
+}
+
+/// Files among a relay's keys that are looked at: there are ten.
+const MAX_KEYS: usize = 1_024;
 
 /// Turns what the system said about a file into our error.
 pub(crate) fn unusable(path: &Path) -> impl FnOnce(io::Error) -> StartError + use<> {

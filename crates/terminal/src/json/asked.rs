@@ -2,8 +2,10 @@
 
 use crate::report::Report;
 use serde_json::{Map, Value};
+use undertone_client::password::Password;
 use undertone_engine::api::{RoomName, RoomOrder, Who};
 use undertone_wire::name::Name;
+use zeroize::Zeroizing;
 
 /// What a program calls one of its lines; the answer carries it again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +39,13 @@ pub(super) enum Verb {
     RoomNew(RoomName),
     Rooms,
     InRoom(Who, RoomOrder),
+    /// The password of a profile that is asked for.
+    Unlock(Password),
+    /// Another password.
+    Password {
+        old: Option<Password>,
+        new: Option<Password>,
+    },
     Bye,
 }
 
@@ -123,7 +132,28 @@ fn verb(fields: &Map<String, Value>) -> Result<Verb, Report> {
             };
             Ok(Verb::InRoom(room()?, order))
         }
+        "password" => password(fields).map_err(|error| wrong(error.to_owned())),
         "chat_terminate" => Ok(Verb::ChatTerminate(who("to")?)),
         _ => Err(wrong("this type of line is not known".to_owned())),
     }
+}
+
+/// `password` answers the question at the start; `old` and `new` change it, and an empty one is none.
+fn password(fields: &Map<String, Value>) -> Result<Verb, &'static str> {
+    let text = |key: &str| match fields.get(key) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(Zeroizing::new(text.clone()))),
+        Some(_) => Err("a password is a text"),
+    };
+    let typed = |text: Zeroizing<String>| match text.is_empty() {
+        true => Ok(None),
+        false => Password::new(text).map(Some).ok_or("a password has at most 1024 bytes"),
+    };
+    if let Some(password) = text("password")? {
+        let given = typed(password)?.ok_or("the password is empty")?;
+        return Ok(Verb::Unlock(given));
+    }
+    let new = text("new")?.ok_or("the line needs a text `new`, empty for no password")?;
+    let old = text("old")?.map(typed).transpose()?.flatten();
+    Ok(Verb::Password { old, new: typed(new)? })
 }

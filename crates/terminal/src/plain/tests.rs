@@ -26,7 +26,15 @@ struct Scene {
 }
 
 fn setup(interactive: bool) -> Setup {
-    Setup { name: None, named: false, lobby: true, interactive, times: Times::OfOld }
+    Setup {
+        name: None,
+        named: false,
+        guarded: false,
+        fresh: false,
+        lobby: true,
+        interactive,
+        times: Times::OfOld,
+    }
 }
 
 fn name(text: &str) -> Name {

@@ -1,6 +1,7 @@
 //! What a person sees and what their lines lead to, without a terminal.
 
 mod lists;
+mod password;
 mod telling;
 mod typing;
 
@@ -8,6 +9,7 @@ use super::Setup;
 use super::front::Front;
 use crate::report::{Exit, Report};
 use crate::screen::Shown;
+use password::Changing;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use undertone_engine::Command;
@@ -83,6 +85,8 @@ pub(super) struct View {
     turning: Option<u64>,
     /// Lines behind it: a text must not go to what was in front before.
     behind: VecDeque<String>,
+    /// Another password is wanted.
+    changing: Option<Changing>,
     quits: bool,
     /// It was the person who wanted to leave.
     leaves: bool,
@@ -111,6 +115,7 @@ impl View {
             held: VecDeque::new(),
             turning: None,
             behind: VecDeque::new(),
+            changing: None,
             quits: false,
             leaves: false,
             over: false,
@@ -154,7 +159,7 @@ impl View {
     /// Whether the next line can be used now. On a terminal always: there, a line that comes too
     /// early is an error at once. In a pipe it waits for its turn.
     pub(super) fn takes_lines(&self) -> bool {
-        if self.quits {
+        if self.quits || self.is_changing() {
             return false;
         }
         let ready = match self.stage {

@@ -150,10 +150,10 @@ fn a_profile_that_is_damaged_or_newer_is_named_and_left_alone() {
     overwrite(&store, 0, b"no database");
     refused("the store * is damaged: *", "undertone doctor --profile WHO says what is safe; *");
     std::fs::write(&store, &good).unwrap();
-    let key = std::fs::read(file("profile.key")).unwrap();
-    std::fs::remove_file(file("profile.key")).unwrap();
+    let aside = scene.home().join("aside");
+    std::fs::rename(file("profile.key"), &aside).unwrap();
     refused("the profile * is damaged: *", "restore the profile's folder from a backup*");
-    std::fs::write(file("profile.key"), key).unwrap();
+    std::fs::rename(&aside, file("profile.key")).unwrap();
     scene.member("Alice");
 }
 

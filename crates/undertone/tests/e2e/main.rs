@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used)]
 #![allow(clippy::print_stdout, reason = "figures that a reader of the run wants to see")]
 
+mod accounts;
 mod acme;
+mod at_rest;
 mod care;
 mod chats;
 mod console;

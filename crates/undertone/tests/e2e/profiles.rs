@@ -210,6 +210,8 @@ fn a09_a_profile_that_is_put_back_takes_new_keys_and_its_other_copy_is_told() {
 
 fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
+    // As closed to others as it was.
+    std::fs::set_permissions(to, from.metadata().unwrap().permissions()).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());

@@ -18,7 +18,7 @@ const PAGE: &str = include_str!("../../../../../docs/json.md");
 const SCHEMA: &str = include_str!("../../../../../docs/json.schema.json");
 
 /// The verbs of the interface.
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 13] = [
     "hello",
     "register",
     "get_pubkey",
@@ -29,6 +29,7 @@ const VERBS: [&str; 12] = [
     "user_list",
     "delivery",
     "room",
+    "password",
     "error",
     "bye",
 ];

@@ -16,10 +16,11 @@ impl View {
             return self.problem(Report::command("not joined yet", help));
         };
         let lines = format!(
-            "You are {}\n  id: {}\n  fingerprint: {}",
+            "You are {}\n  id: {}\n  fingerprint: {}\n  profile: {}",
             me.name,
             me.client_id,
-            fingerprint(me)
+            fingerprint(me),
+            if self.setup.guarded { "under a password" } else { "without a password" }
         );
         self.say(lines);
     }

@@ -2,6 +2,7 @@
 
 use crate::command::{Typed, parse};
 use crate::plain::chats::{fingerprint, short_id, verified};
+use crate::plain::view::password::UNGUARDED;
 use crate::plain::view::{Asked, MAX_REMEMBERED, SLOW, Stage, View, plural};
 use crate::report::{Exit, Report};
 use crate::text::{harmless, one_line};
@@ -23,6 +24,7 @@ impl View {
         match told {
             Told::Status(status) => self.status(status),
             Told::Engine(event) => self.event(event, wall_ms, now),
+            Told::Password { result, .. } => self.password_changed(result),
             Told::Fault(fault) => {
                 self.exit = self.exit.max(Exit::Failed);
                 self.problem((&fault).into());
@@ -48,6 +50,7 @@ impl View {
         }
         if self.leaves {
             self.say("Disconnected");
+            self.tell_unguarded();
         }
         self.over = true;
     }
@@ -281,6 +284,13 @@ impl View {
         } else {
             self.stage = Stage::In;
             self.say(line);
+        }
+    }
+
+    /// Once, to who just made the profile and leaves it behind on the disk.
+    fn tell_unguarded(&mut self) {
+        if self.setup.fresh && !self.setup.guarded && self.me.is_some() {
+            self.say(format!("This profile has no password. {UNGUARDED}"));
         }
     }
 

@@ -103,6 +103,7 @@ impl View {
             Typed::Quit => self.quit(),
             Typed::Help => self.say(HELP),
             Typed::WhoAmI => self.who_am_i(),
+            Typed::Password => self.change_password(),
             other if self.me.is_none() => {
                 drop(other);
                 let help = "wait for the welcome, then write again";
