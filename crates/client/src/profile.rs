@@ -315,7 +315,9 @@ fn known(relay: &Path) -> Result<Vec<Found>, ProfileError> {
         }
         // A file that does not open is left alone: it may be of a newer version.
         let Ok(about) = About::read(&folder) else { continue };
-        known.push(Found { folder, id: id.to_string(), about: about.unwrap_or_default() });
+        let about = about.unwrap_or_default();
+        let id = about.id.clone().unwrap_or_else(|| id.to_string());
+        known.push(Found { folder, id, about });
     }
     known.sort_by(|a, b| b.about.last_used.cmp(&a.about.last_used).then(a.id.cmp(&b.id)));
     Ok(known)

@@ -35,6 +35,8 @@ pub(super) struct Runner {
     over: bool,
     /// The link that stands is of no use: the device has new keys.
     redials: bool,
+    /// The account is no more, and the profile goes with it.
+    deleted: bool,
 }
 
 /// What waits for its writes to be committed.
@@ -67,8 +69,8 @@ impl Runner {
     ) -> Self {
         let line = Line::new(dial, clock);
         let (pending, wake_at) = (Pending::default(), None);
-        let (quit_by, over, redials) = (None, false, false);
-        Self { opened, line, clock, asked, tell, wake_at, pending, quit_by, over, redials }
+        let (quit_by, over, redials, deleted) = (None, false, false, false);
+        Self { opened, line, clock, asked, tell, wake_at, pending, quit_by, over, redials, deleted }
     }
 
     pub(super) fn run(mut self) {
@@ -279,7 +281,12 @@ impl Runner {
         let noted = match kind {
             EventKind::Registered { me, .. } => {
                 self.line.is_in();
-                self.opened.profile.registered(&me.name)
+                self.opened.profile.registered(&me.name, me.client_id)
+            }
+            EventKind::AccountDeleted => {
+                self.deleted = true;
+                self.line.shut_out();
+                Ok(())
             }
             // Another copy of this profile counts. The person decides, not we by trying again.
             EventKind::RegistrationRefused(Code::Outdated) => {
@@ -341,7 +348,8 @@ impl Runner {
         self.line.close(GOODBYE);
         let Opened { profile, store, .. } = self.opened;
         drop(store);
-        if let Err(error) = profile.finish() {
+        let ended = if self.deleted { profile.delete() } else { profile.finish() };
+        if let Err(error) = ended {
             let _nobody = self.tell.send(Told::Fault(error.into()));
         }
         let _nobody = self.tell.send(Told::Closed { unsent });

@@ -34,6 +34,9 @@ pub(super) struct About {
     /// Milliseconds since 1970 UTC.
     pub(super) last_used: u64,
     pub(super) standing: Standing,
+    /// The member's id, where it is another than the one that the folder is named by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<String>,
 }
 
 impl About {

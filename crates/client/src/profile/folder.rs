@@ -9,6 +9,7 @@ use crate::password::{Keyring, Nobody, Password};
 use crate::store::{Row, Store};
 use std::path::{Path, PathBuf};
 use undertone_engine::{Carried, Engine, SealKey, Setup, Step};
+use undertone_wire::ids::ClientId;
 use undertone_wire::name::Name;
 use zeroize::Zeroizing;
 
@@ -103,7 +104,11 @@ impl Profile {
     }
 
     /// The relay took the registration.
-    pub fn registered(&mut self, name: &Name) -> Result<(), ProfileError> {
+    pub fn registered(&mut self, name: &Name, id: ClientId) -> Result<(), ProfileError> {
+        let id = id.to_string();
+        // The folder stays where it is when an account takes another id: it is open.
+        let other = self.folder.file_name().is_none_or(|folder| folder != id.as_str());
+        self.about.id = other.then_some(id);
         self.about.standing = Standing::Registered;
         self.about.name = Some(name.as_str().to_owned());
         self.touch()

@@ -37,7 +37,8 @@ impl Home {
     fn person(&self, called: &str) -> Opened {
         let mut opened = self.make();
         opened.profile.asking(&name(called)).unwrap();
-        opened.profile.registered(&name(called)).unwrap();
+        let id = opened.engine.client_id();
+        opened.profile.registered(&name(called), id).unwrap();
         // Two uses in one millisecond would be in no order.
         std::thread::sleep(std::time::Duration::from_millis(2));
         opened

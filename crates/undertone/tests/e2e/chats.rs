@@ -320,3 +320,77 @@ fn nothing_is_shown_of_who_is_blocked() {
     bob.say("five");
     alice.expect("Bob: five");
 }
+
+/// F29.
+#[test]
+fn f29_an_id_can_be_changed_and_the_profile_goes_on_under_it() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let [mut alice, mut bob] = chatting(&scene);
+    let id = |member: &mut Program| {
+        member.say("/whoami");
+        member.expect("  id: *")
+    };
+    let before = id(&mut bob);
+    bob.say("/id new");
+    bob.expect_error("1 private chats and 0 rooms know you by this id", "/end and /leave *");
+    bob.say("/end Alice");
+    bob.expect("  chat with Alice ended; *");
+    bob.say("/id new");
+    bob.expect("You have another id from now on; *");
+    bob.expect("Welcome, Bob (*");
+    let now = id(&mut bob);
+    assert_ne!(before, now);
+    bob.say("still called Bob");
+    alice.expect("Bob: still called Bob");
+    bob.say("quit");
+    bob.expect_exit(0);
+    let mut bob = scene.member("Bob");
+    assert_eq!(id(&mut bob), now);
+    alice.say("/msg Bob welcome");
+    bob.expect("[private] Alice: welcome");
+    bob.say("quit");
+    bob.expect_exit(0);
+    // It is found by the new id, too.
+    let start = now.trim_start_matches("  id: ").chars().take(8).collect::<String>();
+    let bob = scene.client(&["--profile", &start]);
+    bob.expect("Welcome, Bob (*");
+}
+
+#[test]
+fn an_account_that_is_deleted_leaves_nothing_behind() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let [mut alice, mut bob] = chatting(&scene);
+    alice.say("/room new team");
+    alice.expect("Now talking to team*");
+    alice.say("/add Bob");
+    bob.expect("  Alice added you to team*");
+    let folder = |home: &std::path::Path| {
+        let mut found = Vec::new();
+        let mut left = vec![home.to_path_buf()];
+        while let Some(at) = left.pop() {
+            for entry in std::fs::read_dir(at).into_iter().flatten().flatten() {
+                if entry.file_name() == "profile.json" {
+                    let about = std::fs::read_to_string(entry.path()).unwrap_or_default();
+                    found.extend(about.contains("\"Bob\"").then(|| entry.path()));
+                }
+                left.extend(entry.path().is_dir().then(|| entry.path()));
+            }
+        }
+        found
+    };
+    assert_eq!(folder(scene.home()).len(), 1);
+    bob.say("/delete-account");
+    bob.expect("Your account is deleted, *");
+    bob.expect_exit(0);
+    assert!(folder(scene.home()).is_empty());
+    alice.expect("  Bob ended the chat; *");
+    alice.expect("  Bob is no longer a member of team: left");
+    alice.say("/msg Bob are you there?");
+    alice.expect_error("*", "*");
+    // The name is free; whoever has it now is somebody else.
+    let mut other = scene.member("Bob");
+    other.say("/msg Alice it is me");
+    alice.expect("  Bob, with another key than the Bob you know, *");
+}

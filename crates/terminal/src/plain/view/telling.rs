@@ -268,7 +268,10 @@ impl View {
 
     fn bye(&mut self, code: Code) {
         // Others are told when the connection has ended, which is at once.
-        if matches!(code, Code::Replaced | Code::Blocked) {
+        let final_words =
+            matches!(code, Code::Replaced | Code::Blocked | Code::Forgotten | Code::InviteRevoked);
+        // Who deleted the account is leaving already.
+        if final_words && !self.quits {
             self.end_with(Report::shut_out(code));
         }
     }
