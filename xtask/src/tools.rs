@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::cargo;
 use crate::failure::Failure;
 use crate::repository;
+use crate::stage::Outcome;
 
 /// A subcommand of cargo that others publish.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +35,32 @@ impl Tool {
         install.arg(folder()).arg(self.package);
         cargo::run(&mut install, &format!("install {} by hand", self.package))
     }
+}
+
+/// Programs that tests drive and that Debian has, each with its package.
+const PROGRAMS: [(&str, &str); 1] = [("pebble", "pebble")];
+
+/// Installs what is missing where we may; the tests that cannot run without it say so themselves.
+pub(crate) fn ensure_programs() -> Result<Outcome, Failure> {
+    let missing: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !cargo::answers(Command::new("which").arg(program)))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(Outcome::Passed);
+    }
+    println!("   installing {}", missing.join(", "));
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        cargo::answers(command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    let install = [&["install", "--yes", "--quiet"], missing.as_slice()].concat();
+    // An old list of packages knows nothing that can still be fetched.
+    if apt(&install) || (apt(&["update", "--quiet"]) && apt(&install)) {
+        return Ok(Outcome::Passed);
+    }
+    Ok(Outcome::Skipped(format!("apt-get cannot install {}", missing.join(", "))))
 }
 
 /// The search path with our own tools at its end: what a person installed comes first.
