@@ -6,4 +6,5 @@ pub(crate) mod found_tests;
 pub(crate) mod promises;
 pub(crate) mod purity;
 pub(crate) mod reach;
+pub(crate) mod supply;
 pub(crate) mod words;

@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: what can be said of the code without running it.
 
 use crate::cargo;
-use crate::checks::{arrows, dependencies, promises, purity, reach, words};
+use crate::checks::{arrows, dependencies, promises, purity, reach, supply, words};
 use crate::failure::Failure;
 use crate::stage::Stages;
 use crate::targets;
@@ -25,6 +25,7 @@ pub(crate) fn run_in(stages: &mut Stages, more: &[&str]) -> Result<(), Failure> 
     stages.check("arrows", || arrows::check(&workspace))?;
     stages.check("reach", || reach::check(&workspace))?;
     stages.check("dependencies", || dependencies::check(&workspace))?;
+    stages.check("supply", || supply::check(&workspace))?;
     stages.check("purity", || purity::check(&workspace))?;
     stages.check("clippy", clippy)?;
     stages.check("browser", targets::check_browser)?;

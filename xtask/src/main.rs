@@ -11,6 +11,7 @@ mod deny;
 mod failure;
 mod fuzz;
 mod left_out;
+mod peers;
 mod repository;
 mod sim;
 mod stage;

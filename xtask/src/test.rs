@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::failure::Failure;
 use crate::stage::Stages;
 use crate::suite::{self, Tally};
-use crate::{ci, deny, fuzz, left_out, sim, targets, tools};
+use crate::{ci, deny, fuzz, left_out, peers, sim, targets, tools};
 
 /// How much is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,7 @@ fn run_in(length: Length, stages: &mut Stages, tally: &mut Tally) -> Result<(), 
     }
     left_out::forget();
     stages.run("programs", tools::ensure_programs)?;
+    stages.run("peers", peers::fetch)?;
     stages.check("tests", || suite::run(length, tally))?;
     stages.run("left out", left_out::tell)?;
     stages.run("examples", || suite::run_documentation(tally))?;

@@ -70,6 +70,6 @@ pub(crate) fn search_path() -> OsString {
     std::env::join_paths(all).unwrap_or(path)
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     repository::target().join("tools")
 }

@@ -23,6 +23,10 @@ pub(crate) struct Package {
     pub(crate) version: String,
     pub(crate) manifest_path: String,
     pub(crate) dependencies: Vec<Dependency>,
+    /// An expression of SPDX.
+    pub(crate) license: Option<String>,
+    /// Where it comes from; none is this repository.
+    pub(crate) source: Option<String>,
 }
 
 /// One line of a manifest's dependencies.
@@ -79,6 +83,11 @@ impl Workspace {
     /// Our own packages.
     pub(crate) fn members(&self) -> impl Iterator<Item = &Package> {
         self.packages.iter().filter(|package| self.workspace_members.contains(&package.id))
+    }
+
+    /// Everybody else's.
+    pub(crate) fn foreign(&self) -> impl Iterator<Item = &Package> {
+        self.packages.iter().filter(|package| !self.workspace_members.contains(&package.id))
     }
 
     /// The names of our own packages.

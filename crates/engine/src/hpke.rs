@@ -8,6 +8,8 @@ mod kem;
 mod primitives;
 #[cfg(test)]
 mod vectors;
+#[cfg(test)]
+mod wycheproof;
 
 use crate::mls::StepKey;
 use hpke_rs::{Hpke, HpkeError, HpkePrivateKey, Mode};

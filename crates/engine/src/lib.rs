@@ -28,6 +28,7 @@ mod silence;
 #[cfg(any(test, feature = "watch"))]
 pub mod watch;
 mod welcome;
+mod xchacha;
 
 pub use api::{Command, Event, EventKind, Input, Step, Write};
 pub use engine::{Carried, CarryError, Engine, EngineError, Setup};

@@ -225,6 +225,15 @@ impl Lobby {
         !self.open && leaves.any(|leaf| leaf.client_id == *id && leaf.account == *account)
     }
 
+    /// What this one has proved in the lobby, where it is in it.
+    pub(crate) fn leaf_of(
+        &self,
+        id: &undertone_wire::ids::ClientId,
+    ) -> Option<crate::identity::LeafIdentity> {
+        let leaves = self.session.iter().flat_map(|session| judge::leaves(&session.group));
+        leaves.map(|(_, leaf)| leaf).find(|leaf| leaf.client_id == *id)
+    }
+
     pub(crate) fn unlink(&mut self, cx: &mut Cx<'_>) {
         self.board = Board::default();
         (self.board_again_at, self.board_absent) = (None, false);

@@ -1,19 +1,13 @@
 //! The layer between MLS and the relay: every entry is padded to a bucket and sealed again, so
 //! that the relay sees neither the kind of an MLS message, nor its group, nor its size.
 
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+pub(crate) use crate::xchacha::{DoesNotOpen, NONCE};
+
+use crate::xchacha::{self, TAG};
 use undertone_wire::frame::EntryKind;
 use undertone_wire::ids::LogId;
 use zeroize::Zeroizing;
 
-/// A sealed thing does not open: another key, other associated data, or changed bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DoesNotOpen;
-
-/// Bytes of a nonce; it stands first.
-pub(crate) const NONCE: usize = 24;
-const TAG: usize = 16;
 const LENGTH: usize = 4;
 /// The smallest bucket: a receipt fits.
 const SMALLEST: usize = 256;
@@ -42,10 +36,7 @@ pub(crate) fn seal(key: &[u8; 32], nonce: &[u8; 32], aad: &[u8], plain: &[u8]) -
     padded.extend_from_slice(plain);
     padded.resize(room, 0);
     let nonce = nonce.first_chunk::<NONCE>().copied().unwrap_or_default();
-    let sealed = XChaCha20Poly1305::new(Key::from_slice(key))
-        .encrypt(XNonce::from_slice(&nonce), Payload { msg: &padded, aad })
-        .unwrap_or_default();
-    [&nonce, sealed.as_slice()].concat()
+    xchacha::seal(key, &nonce, aad, &padded)
 }
 
 /// Opens what [`seal`] sealed.
@@ -54,11 +45,7 @@ pub(crate) fn open(
     aad: &[u8],
     sealed: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, DoesNotOpen> {
-    let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(DoesNotOpen)?;
-    let padded = XChaCha20Poly1305::new(Key::from_slice(key))
-        .decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad })
-        .map(Zeroizing::new)
-        .map_err(|_| DoesNotOpen)?;
+    let padded = xchacha::open(key, aad, sealed)?;
     let (length, rest) = padded.split_first_chunk::<LENGTH>().ok_or(DoesNotOpen)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| DoesNotOpen)?;
     let (plain, padding) = rest.split_at_checked(length).ok_or(DoesNotOpen)?;

@@ -2,8 +2,7 @@
 
 use crate::api::{Table, Write};
 use crate::mls::StepKey;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use crate::xchacha::{self, NONCE};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -16,8 +15,6 @@ pub struct SealKey([u8; 32]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a stored row does not open: wrong key file or damaged store")]
 pub struct RowDamaged;
-
-const NONCE: usize = 24;
 
 impl SealKey {
     /// Takes 32 random bytes.
@@ -63,11 +60,7 @@ impl SealKey {
         // for two different values.
         let draw = step.derive("row nonce", &[key.as_slice(), plain.as_slice()].concat());
         let nonce = draw.first_chunk::<NONCE>().copied().unwrap_or_default();
-        let cipher = XChaCha20Poly1305::new(Key::from_slice(&*self.part(b"undertone rows v1")));
-        let sealed = cipher
-            .encrypt(XNonce::from_slice(&nonce), Payload { msg: &plain, aad: key })
-            .unwrap_or_default();
-        [&nonce, sealed.as_slice()].concat()
+        xchacha::seal(&self.part(b"undertone rows v1"), &nonce, key, &plain)
     }
 
     /// Opens one row: its name and its value.
@@ -76,12 +69,8 @@ impl SealKey {
         key: &[u8; 32],
         sealed: &[u8],
     ) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), RowDamaged> {
-        let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(RowDamaged)?;
-        let cipher = XChaCha20Poly1305::new(Key::from_slice(&*self.part(b"undertone rows v1")));
-        let plain = cipher
-            .decrypt(XNonce::from_slice(nonce), Payload { msg: sealed, aad: key })
-            .map(Zeroizing::new)
-            .map_err(|_| RowDamaged)?;
+        let plain =
+            xchacha::open(&self.part(b"undertone rows v1"), key, sealed).map_err(|_| RowDamaged)?;
         let (length, rest) = plain.split_first_chunk::<4>().ok_or(RowDamaged)?;
         let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| RowDamaged)?;
         let (name, value) = rest.split_at_checked(length).ok_or(RowDamaged)?;

@@ -435,6 +435,7 @@ impl From<InviteError> for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use undertone_wire::account::{AccountKey, Ed25519Key};
     use undertone_wire::ids::LinkKey;
 
     #[test]
@@ -444,6 +445,36 @@ mod tests {
         assert_eq!(report.error, "a name has no white space in it");
         assert_eq!(report.help, "try Mary-Ann");
         assert_eq!(report.exit, Exit::Refused);
+    }
+
+    /// F44: a refused connection, a certificate and a signature that are not what they should be, and
+    /// something that comes again: each says what to do next, in words of its own.
+    #[test]
+    fn f44_each_error_says_the_next_step() {
+        let place = || "the chat with Bob".to_owned();
+        let name = || "Bob".to_owned();
+        let key = |byte| AccountKey::Ed25519(Ed25519Key([byte; 32])).fingerprint();
+        let wrong_key =
+            LinkError::WrongRelayKey { named: LinkKey([1; 32]), shown: LinkKey([2; 32]) };
+        let reports = [
+            Report::from(&ConnectError::Refused("127.0.0.1:8080".to_owned())),
+            Report::from(&ConnectError::Link(wrong_key)),
+            Report::from(&ConnectError::Hint(Refusal::UnknownInvite)),
+            Report::from(&ConnectError::VersionsDiffer("127.0.0.1:8080".to_owned())),
+            Report::registration(Code::SignatureInvalid, "Bob"),
+            Report::registration(Code::IdOwned, "Bob"),
+            Report::trouble(&Trouble::BadSignature { name: name() }),
+            Report::trouble(&Trouble::KeyChanged { name: name(), before: key(1), now: key(2) }),
+            Report::trouble(&Trouble::Unreadable { place: place(), cause: "repeated" }),
+            Report::trouble(&Trouble::Gap { name: name() }),
+        ];
+        let texts: std::collections::BTreeSet<_> =
+            reports.iter().flat_map(|report| [&report.error, &report.help]).collect();
+        assert_eq!(texts.len(), 2 * reports.len(), "{texts:?}");
+        for report in &reports {
+            assert!(report.help.len() > 10, "{report:?}");
+            assert!(!report.error.contains('\n') && !report.help.contains('\n'), "{report:?}");
+        }
     }
 
     #[test]

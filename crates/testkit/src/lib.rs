@@ -6,7 +6,9 @@
 #![allow(missing_docs, reason = "the scenes are read where they are used")]
 
 pub mod authority;
+pub mod canary;
 pub mod false_relay;
+pub mod left_out;
 pub mod middle;
 pub mod peer;
 pub mod process;

@@ -1,5 +1,8 @@
 //! Account keys and what they sign: the card of a member, and the proof that registers it.
 
+#[cfg(test)]
+mod wycheproof;
+
 use crate::codec::Blob;
 use crate::ids::{ClientId, Hash, LinkKey};
 use crate::limits::MAX_INBOX_KEY;
@@ -90,20 +93,27 @@ impl AccountKey {
     /// Checks a signature over the parts (hashed with their lengths). Ed25519 is verified strictly
     /// (no small-order points, canonical S); an ECDSA signature with a high S is refused.
     pub fn verify(&self, parts: &[&[u8]], signature: &Signature) -> Result<(), SignatureInvalid> {
-        let digest = Hash::of(parts);
+        self.verify_message(&Hash::of(parts).0, signature)
+    }
+
+    fn verify_message(
+        &self,
+        message: &[u8],
+        signature: &Signature,
+    ) -> Result<(), SignatureInvalid> {
         match self {
             Self::Ed25519(key) => ed25519_dalek::VerifyingKey::from_bytes(&key.0)
                 .and_then(|key| {
                     let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-                    key.verify_strict(&digest.0, &signature)
+                    key.verify_strict(message, &signature)
                 })
                 .map_err(|_| SignatureInvalid),
-            Self::EcdsaP256(key) => verify_p256(key, &digest, signature),
+            Self::EcdsaP256(key) => verify_p256(key, message, signature),
         }
     }
 }
 
-fn verify_p256(key: &P256Key, digest: &Hash, bytes: &Signature) -> Result<(), SignatureInvalid> {
+fn verify_p256(key: &P256Key, message: &[u8], bytes: &Signature) -> Result<(), SignatureInvalid> {
     // SEC 1 knows a third form of this length, without a sign: a key would have two hashes.
     if !matches!(key.0, [2 | 3, ..]) {
         return Err(SignatureInvalid);
@@ -113,7 +123,7 @@ fn verify_p256(key: &P256Key, digest: &Hash, bytes: &Signature) -> Result<(), Si
     if signature.normalize_s().is_some() {
         return Err(SignatureInvalid);
     }
-    key.verify(&digest.0, &signature).map_err(|_| SignatureInvalid)
+    key.verify(message, &signature).map_err(|_| SignatureInvalid)
 }
 
 impl fmt::Debug for AccountKey {

@@ -232,7 +232,20 @@ impl Hands<'_, '_> {
         }
     }
 
+    /// Whoever is in the lobby has proved a key there: the relay's word is held against it, also where
+    /// nothing was heard of them yet.
+    fn meet_in_lobby(&mut self, card: &undertone_wire::account::Card) {
+        let lobby = self.lobby.as_ref();
+        if let Some(leaf) = lobby.and_then(|lobby| lobby.leaf_of(&card.client_id)) {
+            // What is wrong with the card is told when it is looked at.
+            let _known = self.cx.meet_leaf(&leaf);
+        }
+    }
+
     pub(super) fn found_card(&mut self, seq: u32, card: Option<undertone_wire::account::Card>) {
+        if let Some(card) = &card {
+            self.meet_in_lobby(card);
+        }
         match self.answered(seq) {
             Some(Ask::CardFor(peer)) => self.chats.on_card(self.cx, peer, card),
             Some(Ask::DeviceOf(peer)) => self.chats.on_device(self.cx, peer, card),

@@ -52,7 +52,7 @@ fn x_wing_key(public: &[u8]) -> Result<x_wing::EncapsulationKey, HpkeError> {
     Ok(key.map_err(|_| Error::KemInvalidPublicKey)?)
 }
 
-fn ml_kem_1024_key(public: &[u8]) -> Result<ml_kem::EncapsulationKey1024, HpkeError> {
+pub(super) fn ml_kem_1024_key(public: &[u8]) -> Result<ml_kem::EncapsulationKey1024, HpkeError> {
     use ml_kem::TryKeyInit as _;
     let key = ml_kem::EncapsulationKey1024::new_from_slice(public);
     Ok(key.map_err(|_| Error::KemInvalidPublicKey)?)

@@ -209,7 +209,10 @@ impl Session {
         self.advance_cursor(entry.position, hash);
         let mut happened = self.open(cx, entry, &hash, judge);
         if entry.kind == EntryKind::Last {
-            happened.push(Happened::Ended);
+            // That it is the last one is the relay's word, and stands in the seal: what does not open
+            // ends nothing, and nothing can come behind it.
+            let is_said = happened.iter().any(|one| matches!(one, Happened::Said { .. }));
+            happened.push(if is_said { Happened::Ended } else { Happened::Broken("ended") });
         }
         self.store(cx);
         happened

@@ -268,7 +268,8 @@ impl Session {
             Code::OutOfOrder => Vec::new(),
             Code::RateLimited | Code::StoreFailed => self.put_off(cx),
             Code::LogFull | Code::MemberFull | Code::RelayFull => self.wait_for_place(cx, code),
-            Code::Ended => vec![Happened::Ended],
+            // The entry that ended it is on its way to us; without it that is only the relay's word.
+            Code::Ended => Vec::new(),
             Code::Conflict => vec![Happened::Cloned],
             Code::TokenUnknown => vec![Happened::Broken("token-unknown")],
             _ => self.give_up(cx, number, code),

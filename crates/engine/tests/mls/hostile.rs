@@ -199,6 +199,7 @@ fn openmls_on_its_own_provider_is_understood_in_every_suite() {
     }
 }
 
+/// A10.
 #[test]
 fn a_commit_without_a_path_is_refused() {
     let (mut alice, mut group, mut mallory) = with_mallory(Suite::Classic);
@@ -222,6 +223,7 @@ fn a_commit_without_a_path_is_refused() {
     refused(&mut alice, &mut group, &mut mallory, &commit);
 }
 
+/// A10.
 #[test]
 fn a_proposal_outside_a_commit_is_refused_and_so_is_the_commit_that_refers_to_it() {
     let (mut alice, mut group, mut mallory) = with_mallory(Suite::Classic);
@@ -239,6 +241,7 @@ fn a_proposal_outside_a_commit_is_refused_and_so_is_the_commit_that_refers_to_it
     refused(&mut alice, &mut group, &mut mallory, &wire(&commit));
 }
 
+/// A10.
 #[test]
 fn a_commit_in_the_clear_is_refused() {
     let (mut alice, mut group, mut mallory) = with_mallory(Suite::Classic);
@@ -248,6 +251,7 @@ fn a_commit_in_the_clear_is_refused() {
     refused(&mut alice, &mut group, &mut mallory, &commit);
 }
 
+/// A10.
 #[test]
 fn an_external_commit_from_a_leaked_group_info_is_refused() {
     for suite in Suite::ALL {
@@ -281,6 +285,7 @@ fn an_external_commit_from_a_leaked_group_info_is_refused() {
     }
 }
 
+/// A10.
 #[test]
 fn a_key_package_that_ends_is_refused_whatever_the_clock_says() {
     let (mut alice, mut group, mut mallory) = with_mallory(Suite::Classic);
@@ -300,6 +305,7 @@ fn a_key_package_that_ends_is_refused_whatever_the_clock_says() {
     refused(&mut alice, &mut group, &mut mallory, &wire(&commit));
 }
 
+/// A10.
 #[test]
 fn a_commit_that_lets_external_senders_in_is_refused() {
     let (mut alice, mut group, mut mallory) = with_mallory(Suite::Classic);
@@ -310,6 +316,7 @@ fn a_commit_that_lets_external_senders_in_is_refused() {
     refused(&mut alice, &mut group, &mut mallory, &commit);
 }
 
+/// A10.
 #[test]
 fn a_commit_that_takes_the_roster_away_or_asks_for_more_is_refused() {
     for extensions in [vec![required()], vec![], vec![more_required(), roster(b"roster 1")]] {
@@ -319,6 +326,7 @@ fn a_commit_that_takes_the_roster_away_or_asks_for_more_is_refused() {
     }
 }
 
+/// A10.
 #[test]
 fn a_roster_beyond_its_limit_is_refused() {
     let (mut alice, mut group, mut mallory) = with_mallory(Suite::Classic);
@@ -340,6 +348,7 @@ fn a_member_that_renames_itself_in_a_commit_is_seen() {
     assert_eq!((received.committer, received.renewed.credential.as_slice()), (1, &b"alice"[..]));
 }
 
+/// A10.
 #[test]
 fn a_credential_beyond_its_limit_is_refused() {
     let (mut alice, mut group, mut mallory) = with_mallory(Suite::Classic);
@@ -350,6 +359,7 @@ fn a_credential_beyond_its_limit_is_refused() {
     refused(&mut alice, &mut group, &mut mallory, &commit);
 }
 
+/// A10.
 #[test]
 fn a_second_pre_shared_key_beside_the_groups_is_refused() {
     let (a, _, b, mut gb) = pair_with_psk(Suite::Classic);

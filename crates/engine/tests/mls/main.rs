@@ -18,8 +18,12 @@ mod scene;
 #[cfg(test)]
 mod sizes;
 #[cfg(test)]
+mod strangers;
+#[cfg(test)]
 mod trick;
 #[cfg(test)]
 mod vectors;
 #[cfg(test)]
 mod write_sets;
+#[cfg(test)]
+mod wycheproof;

@@ -169,6 +169,7 @@ impl Turned {
     }
 }
 
+/// F44.
 #[test]
 fn each_refusal_of_a_registration_has_its_text_and_ends_with_5() {
     let scene = scene();

@@ -13,6 +13,7 @@ mod keys;
 mod link;
 mod middle;
 mod names;
+mod noise_peer;
 mod parsers;
 mod registration;
 mod secrets;

@@ -55,12 +55,48 @@ fn w01_i_no_key_file_is_in_the_repository() {
     let mark = concat!("PRIVATE ", "KEY-----");
     for file in files {
         let Ok(bytes) = std::fs::read(&file) else { continue };
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let is_key = [".key", ".pem", ".p12", ".pfx", ".jks"].iter().any(|end| name.ends_with(end));
-        assert!(!is_key, "{} is a key file", file.display());
+        assert!(!is_key_file(&file.to_string_lossy()), "{} is a key file", file.display());
         let text = String::from_utf8_lossy(&bytes);
         assert!(!text.contains(mark), "{} holds a private key", file.display());
     }
+}
+
+/// Weakness W04f: keys that were taken out of the tree and are in its history for ever. Everything
+/// that the repository ever held is looked at, not only what is in it now.
+#[test]
+fn w04_f_no_private_key_is_in_the_repositorys_history() {
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(env!("CARGO_MANIFEST_DIR")).args(arguments);
+        git.stdin(std::process::Stdio::null()).output().ok().filter(|out| out.status.success())
+    };
+    let Some(objects) = git(&["rev-list", "--objects", "--all"]) else {
+        let what = "the repository's history (W04f): this is a copy without it";
+        undertone_testkit::left_out::say(env!("CARGO_TARGET_TMPDIR"), what);
+        return;
+    };
+    let mut files = 0;
+    for line in String::from_utf8(objects.stdout).unwrap().lines() {
+        let Some((_, path)) = line.split_once(' ') else { continue };
+        files += usize::from(path.contains('.'));
+        assert!(!is_key_file(path), "{path} was a key file");
+    }
+    assert!(files > 100, "the history has only {files} files");
+    let everything = git(&["cat-file", "--batch-all-objects", "--batch"]).unwrap().stdout;
+    assert!(everything.len() > 1_000_000);
+    let holds = |text: &str| undertone_testkit::scratch::holds(&everything, text.as_bytes());
+    assert!(holds("#[test]"), "the search works");
+    // A key as PEM has it, and one of OpenSSH's own; in two parts, so that this file is neither.
+    for mark in
+        [concat!("PRIVATE ", "KEY-----\nM"), concat!("PRIVATE ", "KEY-----\nb3BlbnNzaC1rZXk")]
+    {
+        assert!(!holds(mark), "a private key was in the repository");
+    }
+}
+
+/// By its name.
+fn is_key_file(path: &str) -> bool {
+    [".key", ".pem", ".p12", ".pfx", ".jks"].iter().any(|end| path.ends_with(end))
 }
 
 /// Attack A21: secrets in errors, logs, help and the environment's echo.

@@ -15,6 +15,7 @@ fn with_no_relay_at_all_the_two_ways_to_start_are_said() {
     assert_eq!(client.err.lines().len(), 2);
 }
 
+/// F44.
 #[test]
 fn a_refused_connection_ends_with_3() {
     let scene = scene();
@@ -53,6 +54,7 @@ fn a_damaged_link_ends_with_2() {
     }
 }
 
+/// F44.
 #[test]
 fn a_certificate_file_that_is_missing_or_unreadable_ends_the_server_with_1() {
     let scene = scene();

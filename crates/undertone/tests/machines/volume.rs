@@ -105,11 +105,6 @@ pub(crate) fn left_out(what: &str) -> bool {
     }
 }
 
-/// Said in the closing lines of `cargo xtask test`.
 pub(crate) fn say_left_out(what: &str) {
-    println!("LEFT OUT: {what}");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("left-out");
-    std::fs::create_dir_all(&folder).unwrap();
-    let name: String = what.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
-    std::fs::write(folder.join(name), what).unwrap();
+    undertone_testkit::left_out::say(env!("CARGO_TARGET_TMPDIR"), what);
 }

@@ -1,6 +1,6 @@
 //! X25519 and AES-256-GCM by aws-lc: assembly, constant time.
 
-use super::resolver::{KEY, TAG, gcm_nonce};
+use super::resolver::{KEY, NONCE, TAG, gcm_nonce};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
 use snow::types::{Cipher, Dh, Random};
@@ -73,11 +73,48 @@ impl Dh for KeyPair {
 }
 
 #[derive(Default)]
-struct AesGcm(Option<LessSafeKey>);
+pub(super) struct AesGcm(Option<LessSafeKey>);
 
 impl AesGcm {
     fn key(&self) -> &LessSafeKey {
         self.0.as_ref().expect("snow sets a key before it uses the cipher")
+    }
+
+    /// Gives the length of what is sealed.
+    pub(super) fn seal(
+        &self,
+        nonce: [u8; NONCE],
+        aad: &[u8],
+        plaintext: &[u8],
+        out: &mut [u8],
+    ) -> usize {
+        let length = plaintext.len() + TAG;
+        let (ciphertext, tag) = out
+            .get_mut(..length)
+            .and_then(|out| out.split_at_mut_checked(plaintext.len()))
+            .expect("snow gives room for the ciphertext and its tag");
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.key()
+            .seal_out_of_place_scatter(nonce, Aad::from(aad), plaintext, ciphertext, &[], tag)
+            .expect("AES-GCM seals anything below 64 GiB");
+        length
+    }
+
+    /// Gives the length of what was sealed.
+    pub(super) fn open(
+        &self,
+        nonce: [u8; NONCE],
+        aad: &[u8],
+        sealed: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, snow::Error> {
+        let (ciphertext, tag) = sealed.split_last_chunk::<TAG>().ok_or(snow::Error::Decrypt)?;
+        let out = out.get_mut(..ciphertext.len()).ok_or(snow::Error::Decrypt)?;
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.key()
+            .open_separate_gather(nonce, Aad::from(aad), ciphertext, tag, out)
+            .map_err(|_| snow::Error::Decrypt)?;
+        Ok(ciphertext.len())
     }
 }
 
@@ -92,16 +129,7 @@ impl Cipher for AesGcm {
     }
 
     fn encrypt(&self, nonce: u64, aad: &[u8], plaintext: &[u8], out: &mut [u8]) -> usize {
-        let length = plaintext.len() + TAG;
-        let (ciphertext, tag) = out
-            .get_mut(..length)
-            .and_then(|out| out.split_at_mut_checked(plaintext.len()))
-            .expect("snow gives room for the ciphertext and its tag");
-        let nonce = Nonce::assume_unique_for_key(gcm_nonce(nonce));
-        self.key()
-            .seal_out_of_place_scatter(nonce, Aad::from(aad), plaintext, ciphertext, &[], tag)
-            .expect("AES-GCM seals anything below 64 GiB");
-        length
+        self.seal(gcm_nonce(nonce), aad, plaintext, out)
     }
 
     fn decrypt(
@@ -111,12 +139,6 @@ impl Cipher for AesGcm {
         sealed: &[u8],
         out: &mut [u8],
     ) -> Result<usize, snow::Error> {
-        let (ciphertext, tag) = sealed.split_last_chunk::<TAG>().ok_or(snow::Error::Decrypt)?;
-        let out = out.get_mut(..ciphertext.len()).ok_or(snow::Error::Decrypt)?;
-        let nonce = Nonce::assume_unique_for_key(gcm_nonce(nonce));
-        self.key()
-            .open_separate_gather(nonce, Aad::from(aad), ciphertext, tag, out)
-            .map_err(|_| snow::Error::Decrypt)?;
-        Ok(ciphertext.len())
+        self.open(gcm_nonce(nonce), aad, sealed, out)
     }
 }

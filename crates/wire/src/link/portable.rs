@@ -1,6 +1,6 @@
 //! X25519 and AES-256-GCM in plain Rust, for targets without aws-lc (wasm).
 
-use super::resolver::{KEY, TAG, gcm_nonce};
+use super::resolver::{KEY, NONCE, TAG, gcm_nonce};
 use aes_gcm::{AeadInPlace, Aes256Gcm, KeyInit};
 use snow::types::{Cipher, Dh, Random};
 use x25519_dalek::{PublicKey, StaticSecret};
@@ -72,11 +72,50 @@ impl Dh for KeyPair {
 }
 
 #[derive(Default)]
-struct AesGcm(Option<Aes256Gcm>);
+pub(super) struct AesGcm(Option<Aes256Gcm>);
 
 impl AesGcm {
     fn key(&self) -> &Aes256Gcm {
         self.0.as_ref().expect("snow sets a key before it uses the cipher")
+    }
+
+    /// Gives the length of what is sealed.
+    pub(super) fn seal(
+        &self,
+        nonce: [u8; NONCE],
+        aad: &[u8],
+        plaintext: &[u8],
+        out: &mut [u8],
+    ) -> usize {
+        let length = plaintext.len() + TAG;
+        let (text, tag) = out
+            .get_mut(..length)
+            .and_then(|out| out.split_at_mut_checked(plaintext.len()))
+            .expect("snow gives room for the ciphertext and its tag");
+        text.copy_from_slice(plaintext);
+        let sealed = self
+            .key()
+            .encrypt_in_place_detached(&nonce.into(), aad, text)
+            .expect("AES-GCM seals anything below 64 GiB");
+        tag.copy_from_slice(&sealed);
+        length
+    }
+
+    /// Gives the length of what was sealed.
+    pub(super) fn open(
+        &self,
+        nonce: [u8; NONCE],
+        aad: &[u8],
+        sealed: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, snow::Error> {
+        let (ciphertext, tag) = sealed.split_last_chunk::<TAG>().ok_or(snow::Error::Decrypt)?;
+        let out = out.get_mut(..ciphertext.len()).ok_or(snow::Error::Decrypt)?;
+        out.copy_from_slice(ciphertext);
+        self.key()
+            .decrypt_in_place_detached(&nonce.into(), aad, out, tag.into())
+            .map_err(|_| snow::Error::Decrypt)?;
+        Ok(ciphertext.len())
     }
 }
 
@@ -90,18 +129,7 @@ impl Cipher for AesGcm {
     }
 
     fn encrypt(&self, nonce: u64, aad: &[u8], plaintext: &[u8], out: &mut [u8]) -> usize {
-        let length = plaintext.len() + TAG;
-        let (text, tag) = out
-            .get_mut(..length)
-            .and_then(|out| out.split_at_mut_checked(plaintext.len()))
-            .expect("snow gives room for the ciphertext and its tag");
-        text.copy_from_slice(plaintext);
-        let sealed = self
-            .key()
-            .encrypt_in_place_detached(&gcm_nonce(nonce).into(), aad, text)
-            .expect("AES-GCM seals anything below 64 GiB");
-        tag.copy_from_slice(&sealed);
-        length
+        self.seal(gcm_nonce(nonce), aad, plaintext, out)
     }
 
     fn decrypt(
@@ -111,12 +139,6 @@ impl Cipher for AesGcm {
         sealed: &[u8],
         out: &mut [u8],
     ) -> Result<usize, snow::Error> {
-        let (ciphertext, tag) = sealed.split_last_chunk::<TAG>().ok_or(snow::Error::Decrypt)?;
-        let out = out.get_mut(..ciphertext.len()).ok_or(snow::Error::Decrypt)?;
-        out.copy_from_slice(ciphertext);
-        self.key()
-            .decrypt_in_place_detached(&gcm_nonce(nonce).into(), aad, out, tag.into())
-            .map_err(|_| snow::Error::Decrypt)?;
-        Ok(ciphertext.len())
+        self.open(gcm_nonce(nonce), aad, sealed, out)
     }
 }

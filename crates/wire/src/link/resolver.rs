@@ -16,6 +16,9 @@ use zeroize::Zeroizing;
 /// Bytes of an AES-GCM tag.
 pub(super) const TAG: usize = 16;
 
+/// Bytes of an AES-GCM nonce.
+pub(super) const NONCE: usize = 12;
+
 /// Bytes of an X25519 key, public or private.
 pub(super) const KEY: usize = 32;
 
@@ -94,7 +97,7 @@ impl Random for Once {
 }
 
 #[derive(Default)]
-struct HashSha256(Sha256);
+pub(super) struct HashSha256(Sha256);
 
 impl Hash for HashSha256 {
     fn name(&self) -> &'static str {
@@ -126,7 +129,7 @@ impl Hash for HashSha256 {
 }
 
 /// The nonce of a record (Noise §12.3: 4 zero bytes, then the number, big-endian).
-pub(super) fn gcm_nonce(number: u64) -> [u8; 12] {
+pub(super) fn gcm_nonce(number: u64) -> [u8; NONCE] {
     let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
     [0, 0, 0, 0, a, b, c, d, e, f, g, h]
 }

