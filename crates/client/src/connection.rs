@@ -10,7 +10,7 @@ mod memory;
 mod records;
 mod session;
 mod socket;
-mod tls;
+pub(crate) mod tls;
 mod websocket;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod account_file;
 pub mod client;
 pub mod clock;
 pub mod connection;
+pub mod discovery;
 pub mod endpoint;
 pub mod files;
 pub mod local;

@@ -24,6 +24,8 @@ pub struct Config {
     pub stateless: bool,
     /// Bytes that a stateless relay holds at most: one more is refused by name.
     pub memory: usize,
+    /// Everyone may join, by a pre-shared key that follows from the relay's public one.
+    pub open: bool,
     /// Where the certificate comes from.
     pub tls: TlsMode,
     /// Who signs the certificates that clients must show (PEM); without it they show none.
@@ -60,6 +62,7 @@ impl Config {
             data,
             stateless: false,
             memory: Self::MEMORY,
+            open: false,
             tls: TlsMode::SelfSigned(KeyKind::Ecdsa),
             client_ca: None,
             proxies: None,

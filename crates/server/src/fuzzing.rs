@@ -52,7 +52,7 @@ impl Relay {
         let operator = Operator { key: LinkKey([1; 32]), psk_id: PskId([1; 16]), psk: psk.clone() };
         let devices = DeviceRoot::from_bytes([5; 32]);
         let invites = invites(id, psk);
-        let keys = Keys { secret, invites, devices, operator, draw: system };
+        let keys = Keys { secret, invites, devices, open: None, operator, draw: system };
         let (events, _, _) = Events::new();
         let shared = Shared {
             site: site(),

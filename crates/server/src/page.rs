@@ -18,3 +18,11 @@ pub struct Page {
     /// By path, from the leading `/` on, without query.
     pub assets: BTreeMap<String, Asset>,
 }
+
+impl Page {
+    /// The same with one more file.
+    pub(crate) fn with(mut self, path: &str, asset: Asset) -> Self {
+        self.assets.insert(path.to_owned(), asset);
+        self
+    }
+}

@@ -18,7 +18,7 @@ use crate::ids::MAX_LOOPS;
 use crate::keeper::{self, Requests};
 use crate::memory::{self, HubHandle, MemoryLink};
 use crate::metrics::{Figures, Metrics};
-use crate::page::Page;
+use crate::page::{Asset, Page};
 use crate::registry;
 use crate::session::Keys;
 use crate::sqlite::{Life, SqliteStore};
@@ -42,6 +42,9 @@ use undertone_wire::link::{LinkSecret, PskId};
 /// Batches that wait for the brain, from all loops; a loop with one more waits itself, and so do
 /// the peers that it does not read meanwhile.
 const BRAIN_QUEUE: usize = 64;
+
+/// Where an open relay says what it is to whoever has no link.
+const DISCOVERY: &str = "/v1/relay";
 
 /// How long numbers are waited for: a brain that is busy for longer does not do well.
 const STATS_WAIT: Duration = Duration::from_secs(5);
@@ -131,7 +134,10 @@ pub(crate) fn start<B: Brain + 'static>(
     let invites = InviteFile::open(data.key_file("invites"), draw)?;
     let devices = data.device_root(draw)?;
     let operator = data.operator(draw)?.into();
-    let keys = Keys { secret, invites, devices: devices.clone(), operator, draw };
+    let half = config.open.then(|| RelayInvite::open(relay_key, pin));
+    let open = half.map(|half| (half.psk_id, half.psk));
+    let page = if config.open { page.with(DISCOVERY, discovery(relay_key)) } else { page };
+    let keys = Keys { secret, invites, devices: devices.clone(), open, operator, draw };
     let store = SqliteStore::open(&data.registry(), draw)?;
     let keeping = Keeping::open(&config, &data)?;
     let brain = make_brain(relay_key, devices, keeping.life.incarnation)?;
@@ -389,4 +395,9 @@ fn cannot_listen(address: SocketAddr) -> impl Fn(io::Error) -> StartError {
         io::ErrorKind::AddrInUse => StartError::AddressInUse(address),
         _ => StartError::CannotListen { address, source },
     }
+}
+
+fn discovery(relay: LinkKey) -> Asset {
+    let text = format!("{{\"v\":1,\"access\":\"open\",\"relay\":\"{relay}\"}}\n");
+    Asset { content_type: "application/json".to_owned(), bytes: text.into_bytes().into() }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Keys {
     pub(crate) secret: LinkSecret,
     pub(crate) invites: InviteFile,
     pub(crate) devices: DeviceRoot,
+    /// Of an open relay: what everyone may come with.
+    pub(crate) open: Option<(PskId, Psk)>,
     pub(crate) operator: Operator,
     /// Where the seed of each handshake comes from.
     pub(crate) draw: Draw,
@@ -41,6 +43,9 @@ impl Keys {
     fn find(&self, id: PskId, now: Now) -> Result<(Psk, Standing), SessionError> {
         if id == self.operator.psk_id {
             return Ok((self.operator.psk.clone(), Standing::Member));
+        }
+        if let Some((_, psk)) = self.open.as_ref().filter(|(open, _)| *open == id) {
+            return Ok((psk.clone(), Standing::Invited { invite: EntryId(id.0), uses: None }));
         }
         match self.invites.find(id, now) {
             Found::Good { psk, uses } => {

@@ -124,6 +124,10 @@ pub(crate) struct Server {
     /// Give figures for Prometheus at http://ADDR/metrics; a port alone is one of 127.0.0.1
     #[arg(long, value_name = "ADDR:PORT", env = "UNDERTONE_METRICS")]
     pub(crate) metrics: Option<String>,
+    /// Who may join: whoever has an invite, or everyone; the lobby of an open relay can be read by
+    /// anyone, the relay included [default: invite]
+    #[arg(long, value_name = "WHO", env = "UNDERTONE_ACCESS")]
+    pub(crate) access: Option<Access>,
     /// How logs look without a console [default: text]
     #[arg(long, value_name = "FORMAT", env = "UNDERTONE_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
@@ -137,6 +141,16 @@ pub(crate) enum ProxyHeader {
     XForwardedFor,
     /// Forwarded (RFC 7239)
     Forwarded,
+}
+
+/// Who may join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Access {
+    /// Whoever has an invite
+    Invite,
+    /// Everyone
+    Open,
 }
 
 /// How logs look.
@@ -178,6 +192,9 @@ pub(crate) struct Client {
     /// What to show to a relay that wants a certificate of every client
     #[arg(long, value_name = "CERT.pem,KEY.pem", env = "UNDERTONE_CLIENT_CERT")]
     pub(crate) client_cert: Option<String>,
+    /// The relay's fingerprint: with another one it does not go on; an open relay needs it in a pipe
+    #[arg(long, value_name = "FINGERPRINT", env = "UNDERTONE_PIN")]
+    pub(crate) pin: Option<String>,
     /// The kind of key of a new account [default: ed25519]
     #[arg(long, value_name = "KIND", env = "UNDERTONE_IDENTITY")]
     pub(crate) identity: Option<Identity>,

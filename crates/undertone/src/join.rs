@@ -1,6 +1,7 @@
 //! `undertone client`: a person, or a program, at a relay.
 
 use crate::args::{Client as Arguments, Identity};
+use crate::first_use;
 use crate::passwords::{self, Asker};
 use crate::places::Places;
 use crate::settings::ClientSettings;
@@ -47,6 +48,9 @@ pub(crate) fn run(
     let mut keys = Keyring::new(&mut asker);
     let link = link(&arguments, places, &profiles, &lines, &mut keys)?;
     let invite = Invite::parse(&link)?;
+    if let Some(pin) = &arguments.pin {
+        first_use::check(pin, &invite.relay_half().relay_key)?;
+    }
     let choice = choose(&arguments, name.as_ref(), &profiles, &invite, &mut keys)?;
     let greeted = asker.has_asked;
     let fresh = matches!(choice, Choice::New { .. });
@@ -102,7 +106,10 @@ fn link(
     match arguments.link.as_deref() {
         Some("-") => first_line(lines),
         Some(link) if link.contains("://") => Ok(link.to_owned()),
-        Some(address) => link_of_address(address, places, profiles, keys),
+        Some(address) => match link_of_address(address, places, profiles, keys)? {
+            Some(link) => Ok(link),
+            None => first_use::link(address, arguments.pin.as_deref(), lines),
+        },
         None => link_of_nothing(places, profiles, keys),
     }
 }
@@ -123,7 +130,7 @@ fn link_of_address(
     places: &Places,
     profiles: &Profiles,
     keys: &mut Keyring<'_>,
-) -> Result<String, Report> {
+) -> Result<Option<String>, Report> {
     let sockets: Vec<_> = match address.to_socket_addrs() {
         Ok(sockets) => sockets.collect(),
         Err(_) if !address.contains(':') => {
@@ -146,16 +153,13 @@ fn link_of_address(
     }
     let last = profiles.last_link(Some(address), keys).map_err(|error| Report::from(&error))?;
     if let Some(link) = last {
-        return Ok(link);
+        return Ok(Some(link));
     }
     let local = running(places)?;
     let here = local
         .into_iter()
         .find(|relay| sockets.contains(&relay.loopback()) || sockets.contains(&relay.listen));
-    here.and_then(|relay| relay.link).ok_or_else(|| {
-        let error = format!("{address} needs an invite");
-        Report::new(Exit::NotTrusted, error, "ask for a link, and give it: undertone client LINK")
-    })
+    Ok(here.and_then(|relay| relay.link))
 }
 
 fn running(places: &Places) -> Result<Vec<LocalRelay>, Report> {

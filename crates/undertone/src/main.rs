@@ -2,6 +2,7 @@
 
 mod args;
 mod care;
+mod first_use;
 mod friends;
 mod join;
 mod key;

@@ -1,6 +1,6 @@
 //! `undertone server`: a relay, and the operator's console beside it.
 
-use crate::args::{LogFormat, ProxyHeader, Server as Arguments};
+use crate::args::{Access, LogFormat, ProxyHeader, Server as Arguments};
 use crate::lobby;
 use crate::log_line;
 use crate::origin;
@@ -28,7 +28,7 @@ use undertone_terminal::input::{self, Line};
 use undertone_terminal::output::Output;
 use undertone_terminal::report::{Exit, Report};
 use undertone_wire::account::AccountKind;
-use undertone_wire::invite::{Invite, Inviter, Origin, RelayInvite};
+use undertone_wire::invite::{Invite, Inviter, Origin, RelayInvite, relay_fingerprint};
 use undertone_wire::link::PROTOCOL;
 use undertone_wire::lobby::LobbySecret;
 use undertone_wire::name::Name;
@@ -55,7 +55,11 @@ pub(crate) fn run(
     let config = config(&arguments, places)?;
     let server = Server::start(config.clone(), Page::default()).map_err(|error| start(&error))?;
     let server = Arc::new(server);
-    let lobby = lobby::secret(&config.data)?;
+    let lobby = if config.open {
+        LobbySecret::open(&server.relay_key())
+    } else {
+        lobby::secret(&config.data)?
+    };
     let lines = if arguments.no_console { None } else { operator_lines()? };
     let member =
         lines.map(|lines| Ok::<_, Report>((lines, Member::open(&server, &config, &lobby)?)));
@@ -63,7 +67,8 @@ pub(crate) fn run(
     let link = link(&server, &config, &lobby, member.as_ref().map(|(_, member)| member));
     let published = publish(&server, &config, places, link.clone())?;
     let only_here = config.url.is_none() && server.local_address().ip().is_loopback();
-    greet(output, &server, link.filter(|_| member.is_some()), only_here);
+    let shown = link.filter(|_| member.is_some());
+    greet(output, &server, shown, (only_here, config.open));
     match member {
         Some((lines, member)) => {
             let news = news(server.events())?;
@@ -106,6 +111,7 @@ fn config(arguments: &Arguments, places: &Places) -> Result<Config, Report> {
     if let Some(connections) = arguments.connections_per_address {
         config.limits.address.connections = connections;
     }
+    config.open = arguments.access == Some(Access::Open);
     config.url = arguments.url.as_deref().map(url).transpose()?;
     if let TlsMode::Acme(acme) = &config.tls {
         if config.client_ca.is_some() {
@@ -257,6 +263,9 @@ impl Member {
             }
             Err(error) => return Err(Report::from(&error)),
         };
+        if !is_in(&opened, lobby) {
+            return Err(other_lobby());
+        }
         if config.stateless {
             // Its keys are on the disk; what it hears and says is not.
             opened.store = opened.store.in_memory().map_err(|error| {
@@ -285,6 +294,20 @@ impl Member {
     }
 }
 
+/// Whether the operator's member is in this lobby, and in no other.
+fn is_in(opened: &Opened, lobby: &LobbySecret) -> bool {
+    let invite = Invite::parse(opened.engine.invite_link()).ok();
+    let own = invite.as_ref().and_then(Invite::lobby_half);
+    own.is_some_and(|own| own.as_bytes() == lobby.as_bytes())
+}
+
+fn other_lobby() -> Report {
+    let error = "the operator's member of this data folder is in another lobby";
+    let help =
+        "an open relay and one with invites are two: give this one a folder of its own, --data DIR";
+    Report::new(Exit::Failed, error, help)
+}
+
 fn stopping() -> Report {
     Report::new(Exit::Failed, "the relay is stopping", "start it again")
 }
@@ -309,7 +332,11 @@ fn link(
     lobby: &LobbySecret,
     member: Option<&Member>,
 ) -> Option<String> {
-    let relay = server.relay_half(&server.default_invite()?);
+    let relay = if config.open {
+        RelayInvite::open(server.relay_key(), server.certificate_pin())
+    } else {
+        server.relay_half(&server.default_invite()?)
+    };
     let inviter = member.and_then(Member::inviter);
     Some(Invite::new(origin(server, config), relay, Some(lobby.clone()), inviter).to_link())
 }
@@ -332,13 +359,22 @@ fn publish(
     relays.publish(&relay).map_err(|error| Report::from(&error))
 }
 
-fn greet(output: &mut Output, server: &ServerHandle, link: Option<String>, only_here: bool) {
+fn greet(
+    output: &mut Output,
+    server: &ServerHandle,
+    link: Option<String>,
+    (only_here, is_open): (bool, bool),
+) {
     let address = server.local_address();
     let mut lines = vec![
         format!("Server listening on: {address}"),
         format!("Using Noise protocol: {PROTOCOL}"),
     ];
     lines.extend(server.metrics_address().map(|at| format!("Metrics: http://{at}/metrics")));
+    if is_open {
+        lines.push(format!("Fingerprint: {}", relay_fingerprint(&server.relay_key())));
+        lines.push("Open: anyone may join, and read the lobby; so can this relay".to_owned());
+    }
     match link {
         Some(link) => {
             lines.push(format!("Link: {link}"));

@@ -1,6 +1,6 @@
 //! `undertone.toml`: what is used where neither an argument nor the environment says otherwise.
 
-use crate::args::{Client, Identity, LogFormat, ProxyHeader, Server};
+use crate::args::{Access, Client, Identity, LogFormat, ProxyHeader, Server};
 use crate::places::Places;
 use serde::Deserialize;
 use std::io::{ErrorKind, Read};
@@ -32,6 +32,7 @@ pub(crate) struct ServerSettings {
     connections_per_address: Option<u32>,
     metrics: Option<String>,
     no_console: bool,
+    access: Option<Access>,
     log_format: Option<LogFormat>,
 }
 
@@ -45,6 +46,7 @@ pub(crate) struct ClientSettings {
     json: bool,
     no_times: bool,
     client_cert: Option<String>,
+    pin: Option<String>,
     identity: Option<Identity>,
 }
 
@@ -85,6 +87,7 @@ impl Server {
         self.metrics = self.metrics.or_else(|| file.metrics.clone());
         self.stateless |= file.stateless;
         self.no_console |= file.no_console;
+        self.access = self.access.or(file.access);
         self.log_format = self.log_format.or(file.log_format);
         self
     }
@@ -102,6 +105,7 @@ impl Client {
         self.plain |= file.plain && !self.json;
         self.no_times |= file.no_times;
         self.client_cert = self.client_cert.or_else(|| file.client_cert.clone());
+        self.pin = self.pin.or_else(|| file.pin.clone());
         self.identity = self.identity.or(file.identity);
         self
     }

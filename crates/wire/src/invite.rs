@@ -30,6 +30,7 @@ mod tests;
 
 pub use origin::{Host, Origin, OriginError};
 
+use crate::account::Fingerprint;
 use crate::codec;
 use crate::ids::{Hash, LinkKey};
 use crate::link::{Psk, PskId};
@@ -91,6 +92,26 @@ pub struct RelayInvite {
     pub psk_id: PskId,
     /// The pre-shared key.
     pub psk: Psk,
+}
+
+impl RelayInvite {
+    /// The half of a relay that is open to everyone: its pre-shared key follows from its public key,
+    /// so it keeps out nobody.
+    #[must_use]
+    pub fn open(relay_key: LinkKey, pin: Option<CertificatePin>) -> Self {
+        let derived = |label: &[u8]| Hash::of(&[label, &relay_key.0]).0;
+        let mut id = [0; 16];
+        let whole = derived(b"undertone open psk id v1");
+        id.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
+        let psk = Psk::from_bytes(derived(b"undertone open psk v1"));
+        Self { relay_key, pin, psk_id: PskId(id), psk }
+    }
+}
+
+/// What people compare of a relay: its key, as they compare an account's.
+#[must_use]
+pub fn relay_fingerprint(relay_key: &LinkKey) -> Fingerprint {
+    Fingerprint::of(Hash::of(&[b"undertone relay v1", &relay_key.0]))
 }
 
 /// SHA-256 of a certificate, in DER as TLS sends it.

@@ -26,7 +26,7 @@ fn plain_link_from(peer: &str, url: Option<&str>) -> (String, Vec<Event>) {
     let operator = folder.operator(system).unwrap().into();
     let secret = LinkSecret::from_bytes([1; 32]);
     let devices = undertone_relay::DeviceRoot::from_bytes([5; 32]);
-    let keys = Keys { secret, invites, devices, operator, draw: system };
+    let keys = Keys { secret, invites, devices, open: None, operator, draw: system };
     let (events, told, _) = Events::new();
     let site = Site {
         url: url.map(|url| Origin::parse(url).unwrap()),

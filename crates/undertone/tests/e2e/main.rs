@@ -21,6 +21,7 @@ mod lobby;
 mod machine;
 mod names;
 mod network;
+mod open;
 mod operator;
 mod outside;
 mod privacy;
