@@ -553,6 +553,8 @@ fn hint(code: Code) -> Refusal {
         Code::SlowReader => Refusal::SlowReader,
         Code::Replaced => Refusal::Replaced,
         Code::Blocked => Refusal::Blocked,
+        Code::InviteRevoked => Refusal::InviteRevoked,
+        Code::Forgotten => Refusal::UnknownInvite,
         Code::RateLimited => Refusal::RateLimited,
         Code::Stopping => Refusal::ShuttingDown,
         Code::Silent | Code::NotRegistered => Refusal::Timeout,

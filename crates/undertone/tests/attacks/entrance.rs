@@ -47,7 +47,8 @@ fn a_key_that_was_followed_by_another_opens_nothing_any_more() {
     key_of(&ALICE, address, &second);
     assert_eq!(refused(&ALICE.register(address, &first).1), Some(Code::KeyUsed));
     server.stop();
-    let address = scene.server().address;
+    let server = scene.server();
+    let address = server.address;
     assert_eq!(refused(&ALICE.register(address, &first).1), Some(Code::KeyUsed));
 }
 
@@ -72,13 +73,14 @@ fn an_id_without_its_key_opens_no_link() {
     let (address, invite) = (server.address, scene.relay_invite());
     let key = key_of(&ALICE, address, &invite);
     let guessed = RelayInvite { psk: Psk::from_bytes([7; 32]), ..with_key(&invite, &key) };
-    let refusal = |invite: &RelayInvite| Peer::connect(address, invite, &ALICE.link_secret()).err();
-    assert_eq!(refusal(&guessed), Some(None), "the two hold different keys");
+    let refusal =
+        |invite: RelayInvite| Peer::connect(address, &invite, &ALICE.link_secret()).err();
+    assert_eq!(refusal(guessed), Some(None), "the two hold different keys");
     for byte in [0, 6, 12] {
         let mut id = key.id;
         id.0[byte] ^= 1;
         let made_up = RelayInvite { psk_id: PskId(id.0), ..with_key(&invite, &key) };
-        assert_eq!(refusal(&made_up), Some(Some(Refusal::UnknownInvite.code())));
+        assert_eq!(refusal(made_up), Some(Some(Refusal::UnknownInvite.code())));
     }
     ALICE.registered(address, &with_key(&invite, &key)).is_served();
 }
@@ -99,7 +101,8 @@ fn w04h_a_revoked_invite_keeps_out_who_has_not_joined_and_nobody_else() {
     let refusal = Peer::connect(address, &invite, &MALLORY.link_secret()).err();
     assert_eq!(refusal, Some(Some(Refusal::InviteRevoked.code())));
     server.stop();
-    let address = scene.server().address;
+    let server = scene.server();
+    let address = server.address;
     ALICE.registered(address, &key).is_served();
     let refusal = Peer::connect(address, &invite, &MALLORY.link_secret()).err();
     assert_eq!(refusal, Some(Some(Refusal::InviteRevoked.code())));
