@@ -5,6 +5,7 @@ use crate::data::holder;
 use crate::platform;
 use crate::sqlite::{self, Examined};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Free space below which a store will soon refuse what members send.
@@ -114,10 +115,12 @@ impl Findings {
     }
 
     fn keys(&mut self, data: &Path) {
-        for name in ["relay", "operator"] {
+        for name in ["relay", "operator", "devices"] {
             let path = data.join("keys").join(name);
             match fs::metadata(&path) {
                 Ok(metadata) if metadata.len() == 32 => {}
+                // A folder of before; it is made at the next start.
+                Err(error) if name == "devices" && error.kind() == io::ErrorKind::NotFound => {}
                 Ok(metadata) => self.wrong(
                     format!(
                         "{}: 32 bytes are expected, {} are there",

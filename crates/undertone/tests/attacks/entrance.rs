@@ -73,8 +73,7 @@ fn an_id_without_its_key_opens_no_link() {
     let (address, invite) = (server.address, scene.relay_invite());
     let key = key_of(&ALICE, address, &invite);
     let guessed = RelayInvite { psk: Psk::from_bytes([7; 32]), ..with_key(&invite, &key) };
-    let refusal =
-        |invite: RelayInvite| Peer::connect(address, &invite, &ALICE.link_secret()).err();
+    let refusal = |invite: RelayInvite| Peer::connect(address, &invite, &ALICE.link_secret()).err();
     assert_eq!(refusal(guessed), Some(None), "the two hold different keys");
     for byte in [0, 6, 12] {
         let mut id = key.id;

@@ -124,7 +124,12 @@ fn a_revoked_invite_lets_nobody_in() {
     assert!(list.out.text().contains(&id), "{}", list.out.text());
     let mut revoke = scene.ends(&["invite", "revoke", &id]);
     revoke.expect_exit(0);
-    let mut alice = start();
-    alice.expect_exit(4);
-    alice.expect_error("*", "ask for a new link*");
+    start().expect("Welcome, Alice (*");
+    // Who found the link later, on another computer.
+    let later = undertone_testkit::scratch::Scratch::default();
+    let arguments = ["client", link.as_str(), "--name", "Mallory"];
+    let mut command = scene.command_in(later.path(), &arguments);
+    let mut mallory = undertone_testkit::process::Program::start(&mut command);
+    mallory.expect_exit(5);
+    mallory.expect_error("*", "ask for a new link*");
 }

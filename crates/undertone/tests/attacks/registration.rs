@@ -178,3 +178,53 @@ fn before_registration_nothing_else_is_answered() {
     let reply = mallory.answer(&Request::InboxAppend { seq: 5, to, id, token: None, body });
     assert_eq!(refused(&reply), Code::UnknownMember);
 }
+
+/// A05: without it, one member takes all key packages of another, and every chat that is begun with
+/// that one uses the same keys from then on.
+#[test]
+fn a05_drained_key_packages_end_in_a_flagged_last_resort_are_replenished_and_draining_is_limited() {
+    const SUITE: u16 = 0x004e;
+    let scene = scene();
+    let server = scene.server();
+    let invite = server.invite().relay_half().clone();
+    let mut alice = scene.member("Alice");
+    let mut mallory = MALLORY.registered(server.address, &invite);
+    let who = Who::Name(Name::parse("Alice").unwrap());
+    let Reply::Found { card: Some(card), .. } = mallory.answer(&Request::Lookup { seq: 1, who })
+    else {
+        panic!("Alice is a member")
+    };
+    card.verify().expect("a look-up is answered with proof");
+    let of = card.client_id;
+    let take = Request::TakeKeyPackage { seq: 2, of, suite: SUITE };
+    let mut taken = Vec::new();
+    let limited = loop {
+        match mallory.answer(&take) {
+            Reply::TakenKeyPackage { package: Some(package), .. } => taken.push(package),
+            other => break other,
+        }
+        assert!(taken.len() < 200, "draining has no end");
+    };
+    assert_eq!(refused(&limited), Code::RateLimited);
+    let fresh = taken.iter().take_while(|package| !package.last_resort).count();
+    assert_eq!(fresh, 4);
+    let last = &taken[fresh];
+    assert!(
+        taken[fresh..].iter().all(|package| package == last),
+        "one of last resort, and flagged"
+    );
+    // Another one is not limited by it, and is told that it is the last resort.
+    let mut bob = Persona { secret: 7, id: 7, name: "Bob" }.registered(server.address, &invite);
+    assert_eq!(bob.answer(&take), Reply::TakenKeyPackage { seq: 2, package: Some(last.clone()) });
+    alice.say("quit");
+    alice.expect_exit(0);
+    let _alice = scene.member("Alice");
+    let replenished = (0..50).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        match bob.answer(&take) {
+            Reply::TakenKeyPackage { package, .. } => package.is_some_and(|one| !one.last_resort),
+            other => panic!("{other:?}"),
+        }
+    });
+    assert!(replenished, "Alice has given the relay no new ones");
+}

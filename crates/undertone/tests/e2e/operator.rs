@@ -175,7 +175,7 @@ fn a_member_is_listed_blocked_unblocked_and_forgotten() {
     };
     assert_eq!(list().len(), 2, "the operator's own member is not in it: {:?}", list());
     bob.say("/whoami");
-    let fingerprint = bob.expect("Fingerprint: *").replace("Fingerprint: ", "");
+    let fingerprint = bob.expect("  fingerprint: *").replace("  fingerprint: ", "");
     assert!(line_of("Bob").contains(&fingerprint), "{}", line_of("Bob"));
     assert!(line_of("Bob").contains("  online, since 20"), "{}", line_of("Bob"));
 
