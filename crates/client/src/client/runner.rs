@@ -230,6 +230,10 @@ impl Runner {
     }
 
     fn keep(&mut self, step: Step) {
+        // Before the end of the connection, which may have arrived together with the reason.
+        if step.events.iter().any(|event| shuts_out(&event.kind)) {
+            self.line.shut_out();
+        }
         self.pending.writes.extend(step.writes);
         self.pending.sends.extend(step.sends);
         self.pending.reads.extend(step.reads);
@@ -294,12 +298,6 @@ impl Runner {
                 self.opened.profile.refused()
             }
             EventKind::RegistrationRefused(_) => self.opened.profile.refused(),
-            EventKind::Bye(
-                Code::Replaced | Code::Blocked | Code::Forgotten | Code::InviteRevoked,
-            ) => {
-                self.line.shut_out();
-                Ok(())
-            }
             _ => Ok(()),
         };
         if let Err(error) = noted {
@@ -360,6 +358,14 @@ impl Next {
     fn of(incoming: Option<Incoming>) -> Self {
         Self::Incoming(incoming.unwrap_or(Incoming::Down(ConnectError::Closed)))
     }
+}
+
+/// Whether coming back by itself would lead to nothing, or to a fight.
+fn shuts_out(kind: &EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Bye(Code::Replaced | Code::Blocked | Code::Forgotten | Code::InviteRevoked)
+    )
 }
 
 fn not_carried_out(tag: u64) -> Told {
