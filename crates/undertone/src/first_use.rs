@@ -55,11 +55,7 @@ pub(crate) fn check(pin: &str, key: &LinkKey) -> Result<(), Report> {
     Err(Report::new(Exit::NotTrusted, error, help))
 }
 
-fn confirm(
-    address: &str,
-    key: &LinkKey,
-    lines: &Receiver<Line>,
-) -> Result<(), Report> {
+fn confirm(address: &str, key: &LinkKey, lines: &Receiver<Line>) -> Result<(), Report> {
     let fingerprint = relay_fingerprint(key);
     if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
         let error = format!("{address} is an open relay that nobody has confirmed: {fingerprint}");
