@@ -60,7 +60,6 @@ pub struct PasswordChange {
 
 /// What a client tells.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all that is told are events")]
 pub enum Told {
     /// How the connection stands.
     Status(Status),

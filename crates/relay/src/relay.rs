@@ -385,9 +385,11 @@ impl Parts<'_, '_> {
             connection.member().is_none()
                 && matches!(connection.standing, Standing::Invited { invite, .. } if invite == id)
         };
+        #[expect(clippy::disallowed_methods, reason = "in whichever order: it is sorted below")]
         let connections = self.connections.iter();
-        let about_to: Vec<ConnId> =
+        let mut about_to: Vec<ConnId> =
             connections.filter(|(_, one)| about_to(one)).map(|(conn, _)| *conn).collect();
+        about_to.sort_unstable();
         for conn in about_to {
             self.fault(conn, Code::InviteRevoked);
         }

@@ -51,7 +51,7 @@ impl Device {
 
     fn told(&self, what: &str) -> Vec<u8> {
         let line = self.program.expect(&format!("{what} *"));
-        HEX.decode(line[what.len() + 1..].as_bytes()).unwrap()
+        HEX.decode(&line.as_bytes()[what.len() + 1..]).unwrap()
     }
 
     /// One frame in a record with this flag.
