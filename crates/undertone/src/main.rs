@@ -2,6 +2,7 @@
 
 mod args;
 mod care;
+mod dumps;
 mod first_use;
 mod friends;
 mod join;
@@ -28,6 +29,7 @@ use undertone_terminal::output::Output;
 use undertone_terminal::report::{Exit, Report};
 
 fn main() -> ExitCode {
+    dumps::prevent();
     let mut output = Output::standard();
     let exit = run(&mut output).unwrap_or_else(|report| {
         output.problem(&report);
