@@ -29,17 +29,17 @@ fn a22_without_randomness_no_relay_starts_and_none_makes_a_key() {
         };
         let started = Server::start(config, Page::default()).map(drop);
         let made = |file: &str| scratch.path().join("keys").join(file).exists();
-        started.map_err(|error| (error, ["relay", "invites", "operator"].map(made)))
+        started.map_err(|error| (error, ["relay", "invites", "devices", "operator"].map(made)))
     };
     let mut failed = 0;
     while let Err((error, made)) = first_start(failed) {
         assert!(matches!(error, StartError::Randomness), "{failed}: {error}");
         assert_eq!(error.to_string(), "the system gives no random bytes");
-        // The relay's key, an invite's id and key, the operator's key.
-        assert_eq!(made, [failed >= 1, failed >= 3, failed >= 4], "{failed}");
+        // The relay's key, an invite's id and key, the root of accounts' keys, the operator's key.
+        assert_eq!(made, [failed >= 1, failed >= 3, failed >= 4, failed >= 5], "{failed}");
         failed += 1;
     }
-    assert!(failed >= 6, "the brain's seed and the store's life are drawn, too: {failed}");
+    assert!(failed >= 7, "the brain's seed and the store's life are drawn, too: {failed}");
 }
 
 /// A running relay whose randomness fails from when it is told so.

@@ -195,7 +195,10 @@ fn a_member_is_listed_blocked_unblocked_and_forgotten() {
     let mut bob = scene.member("Bob");
     scene.ends(&["member", "forget", &fingerprint]).expect_exit(0);
     bob.expect_exit(5);
-    bob.expect_error("the relay ended the connection: forgotten *", "you may join again *");
+    bob.expect_error(
+        "the relay ended the connection: the relay has forgotten this account",
+        "you may join again *",
+    );
     assert_eq!(line_of("Bob"), "");
     let elsewhere = Scratch::default();
     let link = link_with(&scene, "other", &[]);
