@@ -144,7 +144,7 @@ fn a05_a_flood_of_handshakes_ends_at_the_door() {
     server.program.expect_error_line(line);
 }
 
-/// A member that asks as fast as it can, and reads the answers: the others' requests go first.
+/// A member that asks as fast as it can, and reads the answers: the others do not wait for them.
 #[test]
 fn a05_who_asks_without_end_delays_nobody_else() {
     let scene = scene();
@@ -158,8 +158,9 @@ fn a05_who_asks_without_end_delays_nobody_else() {
             undertone_wire::stream::put(&ping, &mut stream);
         }
         while !over.load(Ordering::Relaxed) {
-            mallory.send_stream(&stream);
-            (0..1_000).for_each(|_| drop(mallory.reply()));
+            // So many are on their way at once that the relay would be busy with them for long.
+            (0..20).for_each(|_| mallory.send_stream(&stream));
+            (0..20_000).for_each(|_| drop(mallory.reply()));
         }
     });
 }
