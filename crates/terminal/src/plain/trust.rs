@@ -176,6 +176,7 @@ impl View {
     }
 
     pub(super) fn account_deleted(&mut self) {
+        self.deleted = true;
         self.say("Your account is deleted, and all that was kept here");
         self.quit();
     }

@@ -90,6 +90,8 @@ pub(super) struct View {
     quits: bool,
     /// It was the person who wanted to leave.
     leaves: bool,
+    /// The account is deleted: whatever the relay says to who has none is no error.
+    pub(super) deleted: bool,
     over: bool,
     exit: Exit,
 }
@@ -118,6 +120,7 @@ impl View {
             changing: None,
             quits: false,
             leaves: false,
+            deleted: false,
             over: false,
             exit: Exit::Done,
         }
@@ -196,7 +199,7 @@ impl View {
     /// An error that ends the program.
     fn end_with(&mut self, report: Report) {
         // The first one is the cause of those that follow.
-        if self.exit == Exit::Done {
+        if self.exit == Exit::Done && !self.deleted {
             self.exit = report.exit;
             self.problem(report);
         }

@@ -292,7 +292,8 @@ impl View {
 
     /// Once, to who just made the profile and leaves it behind on the disk.
     fn tell_unguarded(&mut self) {
-        if self.setup.fresh && !self.setup.guarded && self.me.is_some() {
+        let left_behind = self.setup.fresh && !self.deleted;
+        if left_behind && !self.setup.guarded && self.me.is_some() {
             self.say(format!("This profile has no password. {UNGUARDED}"));
         }
     }
