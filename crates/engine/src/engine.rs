@@ -210,13 +210,7 @@ impl Engine {
         let mut cx = Cx { core, step, now, key, tag: None, draws: DRAWS_OF_RENEWING };
         chats.renew(&mut cx, cause);
         rooms.renew(&mut cx, cause);
-        if let Some(lobby) = lobby {
-            lobby.renew(&mut cx);
-        }
-        cx.core.provider.clear();
-        if let Some(lobby) = lobby {
-            lobby.keep_secret(&cx);
-        }
+        forget_groups(&mut cx, lobby);
         let profile = &mut cx.core.profile;
         profile.card_version = profile.card_version.saturating_add(1);
         (profile.packages_left, profile.renewing) = (0, Some(true));
@@ -334,6 +328,17 @@ impl Engine {
     #[must_use]
     pub fn lobby_epoch(&self) -> Option<(u64, usize)> {
         self.lobby.as_ref().and_then(Lobby::epoch)
+    }
+}
+
+/// The device has other keys: nothing that MLS keeps is of use any more but the lobby's own secret.
+fn forget_groups(cx: &mut Cx<'_>, lobby: &mut Option<Lobby>) {
+    if let Some(lobby) = lobby {
+        lobby.renew(cx);
+    }
+    cx.core.provider.clear();
+    if let Some(lobby) = lobby {
+        lobby.keep_secret(cx);
     }
 }
 

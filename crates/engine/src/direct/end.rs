@@ -54,8 +54,8 @@ impl Chats {
 
     /// The other has another key now: the keys of the chat are not theirs any more.
     pub(crate) fn end_with_key(&mut self, cx: &mut Cx<'_>, peer: &ClientId) {
-        let over = |chat: &&mut Chat| chat.row.state != State::Closed;
-        if let Some(chat) = self.chats.get_mut(peer).filter(over) {
+        let lasts = |chat: &&mut Chat| chat.row.state != State::Closed;
+        if let Some(chat) = self.chats.get_mut(peer).filter(lasts) {
             close(cx, chat, Ended::ByMe);
         }
     }

@@ -3,7 +3,7 @@
 use crate::api::{CommandError, EventKind, RoomOrder};
 use crate::core::{Ask, Cx};
 use crate::engine::rows::keys_row;
-use crate::engine::{DRAWS_OF_RENEWING, Engine, Hands};
+use crate::engine::{DRAWS_OF_RENEWING, Engine, Hands, forget_groups};
 use crate::mls::StepKey;
 use undertone_wire::frame::Request;
 use undertone_wire::time::Now;
@@ -80,13 +80,7 @@ impl Engine {
         let keys = keys_row(&core.identity, invite, *operator);
         let mut cx = Cx { core, step, now, key, tag: None, draws: DRAWS_OF_RENEWING };
         chats.begin_anew(&mut cx);
-        if let Some(lobby) = lobby {
-            lobby.renew(&mut cx);
-        }
-        cx.core.provider.clear();
-        if let Some(lobby) = lobby {
-            lobby.keep_secret(&cx);
-        }
+        forget_groups(&mut cx, lobby);
         let profile = &mut cx.core.profile;
         (profile.registered, profile.card_version, profile.packages_left) = (false, 1, 0);
         cx.put(b"keys", &keys);
