@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), [1; 31]);
     }
 
-    /// A22.
+    /// A22. A secret of zeros is everybody's.
     #[test]
     fn a22_without_randomness_no_secret_is_made_and_one_that_is_there_is_read() {
         let scratch = Scratch::new();

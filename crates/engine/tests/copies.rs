@@ -106,7 +106,8 @@ fn is_noticed_before_it_sends(world: &mut World, at: usize, seed: u64) {
 }
 
 /// A09: an old copy of the profile is put back, after it was used in every conversation. What is
-/// written with it before it has a link waits like any text.
+/// written with it before it has a link waits like any text. Where it does not, two texts are
+/// encrypted by one key, and whoever recorded both learns what they have in common.
 #[test]
 fn a09_an_old_copy_that_is_put_back_takes_new_keys_before_it_sends() {
     for seed in 0..20 {
@@ -136,6 +137,7 @@ fn a09_an_old_copy_that_is_put_back_takes_new_keys_before_it_sends() {
 /// takes new keys; the other is told and sends nothing more, until the person decides.
 ///
 /// W04h: so a copy that was lost is revoked by the one that is left: it does not register any more.
+/// Where both go on, each repeats the keys of the other.
 #[test]
 fn a09_of_two_copies_the_one_that_notices_counts_and_the_other_is_told() {
     for seed in 20..40 {
@@ -211,7 +213,8 @@ fn a09_an_old_copy_from_before_the_newest_session_is_heard_in_the_next_one() {
     }
 }
 
-/// A09: a profile that was restored on purpose does not wait for a sign.
+/// A09: a profile that was restored on purpose does not wait for a sign. Where it does, its first
+/// text repeats a key.
 #[test]
 fn a09_who_restores_a_profile_takes_new_keys_at_once_and_again() {
     for seed in 60..70 {
@@ -285,7 +288,8 @@ fn a09_a_relay_that_goes_on_pretending_brings_new_keys_once_a_minute_at_most() {
     goes_on(&mut world, 0, 1, 90);
 }
 
-/// A07: a writer's number at its end is an error.
+/// A07: a writer's number at its end is an error. Where it begins anew, what is sent is taken for
+/// what was sent before.
 #[test]
 fn a07_a_writers_number_at_its_end_is_no_number_again() {
     let mut world = open(91);

@@ -75,7 +75,8 @@ fn f16_nothing_is_encrypted_to_a_key_that_the_accounts_own_packages_do_not_prove
     assert!(!world.has(0, |k| matches!(k, EventKind::ChatAsked(_))));
 }
 
-/// W02b, W02e.
+/// W02b, W02e. The relay gives out another key for somebody known. Where that is taken, the next
+/// text is encrypted to the relay.
 #[test]
 fn w02_b_w02_e_a_changed_key_of_a_known_member_is_refused() {
     let mut world = pair(3);
@@ -96,7 +97,8 @@ fn w02_b_w02_e_a_changed_key_of_a_known_member_is_refused() {
     assert!(!world.has(0, |k| matches!(k, EventKind::ChatAsked(_))));
 }
 
-/// W02g, W05a.
+/// W02g, W05a. The relay shows an old request again. Where numbers may fall, it takes the place
+/// of the chat there is, whose keys are gone then.
 #[test]
 fn w02_g_w05_a_a_replayed_request_opens_nothing_and_replaces_no_live_keys() {
     let mut world = pair(4);
@@ -133,6 +135,8 @@ fn w02_g_w05_a_a_replayed_request_opens_nothing_and_replaces_no_live_keys() {
     );
 }
 
+/// The relay changes notes, and puts one into another inbox. Where what they say is not bound to
+/// who says it and to whom, it says things in others' names.
 #[test]
 fn w05_b_a_changed_or_misdirected_note_is_named_and_dropped() {
     let mut world = World::new(5);
@@ -163,6 +167,8 @@ fn w05_b_a_changed_or_misdirected_note_is_named_and_dropped() {
     assert!(!world.has(2, |k| matches!(k, EventKind::ChatRequested { .. })));
 }
 
+/// The relay says that somebody else is here while a text comes. Where frames name its author, it
+/// puts words into others' mouths.
 #[test]
 fn w02_d_a_relay_cannot_put_a_name_on_somebody_elses_text() {
     let mut world = pair(6);
@@ -284,7 +290,8 @@ fn three(seed: u64) -> World {
 }
 
 /// A03: whatever the relay does to an entry, each text is shown once and in its author's order,
-/// what is missing is seen when the next one crosses it, shown, and brought.
+/// what is missing is seen when the next one crosses it, shown, and brought. Where order is the
+/// relay's word, it leaves out a *not* and nobody knows.
 #[test]
 fn a03_what_a_relay_does_to_an_entry_is_seen_shown_and_mended() {
     use Meddling::{Changes, Delays, Drops, Moves, Reflects, Repeats};
@@ -342,6 +349,7 @@ fn a03_what_a_relay_does_to_an_entry_is_seen_shown_and_mended() {
 }
 
 /// A03: what is missing is never called delivered, and is brought also where gaps come often.
+/// Where it is, its author believes that it was read.
 #[test]
 fn a03_what_a_reader_lacks_is_not_called_delivered() {
     let mut world = three(30);
@@ -378,6 +386,8 @@ fn a03_what_a_reader_lacks_is_not_called_delivered() {
 }
 
 /// A03: one's own entry that comes back at another place is no sign of a copy of one's profile.
+/// Where it is one, the relay makes a device take new keys, and leave all conversations, as often
+/// as it likes.
 #[test]
 fn a03_ones_own_entry_that_comes_back_is_not_taken_for_a_copys() {
     for place in 0..3 {
@@ -442,7 +452,8 @@ fn a03_a_fork_is_seen_when_somebody_who_read_the_other_side_speaks() {
 }
 
 /// A03: a relay that drops everything looks like silence, and the person is told since when. The
-/// clock on the wall may say what it likes meanwhile.
+/// clock on the wall may say what it likes meanwhile. Where nothing is told, it looks as if
+/// nobody had said anything.
 #[test]
 fn a03_total_silence_is_told_with_the_time_that_the_relay_was_last_heard() {
     let mut world = three(50);
@@ -503,6 +514,7 @@ fn a01_a_relay_cannot_let_anyone_in_or_out() {
     assert_eq!(world.texts(0), ["Bob: after"], "{:?}", world.troubles());
 }
 
+/// Where the relay's word makes somebody `Server`, whoever runs it speaks as the operator.
 #[test]
 fn w01_e_a_member_the_invite_does_not_name_is_never_shown_as_server() {
     let mut world = World::new(9);
@@ -523,6 +535,7 @@ fn w01_e_a_member_the_invite_does_not_name_is_never_shown_as_server() {
     assert!(world.texts(1).is_empty(), "{:?}", world.troubles());
 }
 
+/// Where a request is acknowledged by itself, anybody can find out when somebody is there.
 #[test]
 fn a19_a_stranger_learns_nothing_before_the_request_is_answered() {
     let mut world = pair(10);
@@ -539,6 +552,7 @@ fn a19_a_stranger_learns_nothing_before_the_request_is_answered() {
     assert!(world.has(0, |k| matches!(k, EventKind::Chats(c) if c[0].state == ChatState::Asked)));
 }
 
+/// Where rows are stored as they are, whoever finds the disk reads all of it.
 #[test]
 fn a21_no_text_and_no_name_stands_readable_on_a_clients_disk() {
     let mut world = pair(11);

@@ -73,7 +73,7 @@ fn what_is_no_key_is_refused() {
     }
 }
 
-/// A06.
+/// A06. The half of the seal that is X25519 would be open to everybody.
 #[test]
 fn a06_nothing_is_sealed_to_an_inbox_key_of_low_order() {
     let (_, mut public) = inbox();
@@ -85,7 +85,7 @@ fn a06_nothing_is_sealed_to_an_inbox_key_of_low_order() {
     }
 }
 
-/// A06.
+/// A06. The half of the secret that is X25519 would be known to everybody.
 #[test]
 fn a06_a_sender_that_contributes_nothing_to_x25519_is_refused() {
     use x_wing::Decapsulate as _;

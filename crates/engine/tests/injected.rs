@@ -712,7 +712,8 @@ fn w02_i_a_commit_that_comes_again_resets_no_counter() {
 }
 
 /// W02l. Who goes is off the list at once, who is away is not on it, and a relay's word that
-/// somebody is here changes nobody's own list of others for longer than its next word.
+/// somebody is here changes nobody's own list of others for longer than its next word. Where
+/// somebody stays on it, people write to who is not there.
 #[test]
 fn w02_l_who_goes_is_off_the_list_at_once() {
     let mut world = people(8, &["Alice", "Bob", "Carol"]);
@@ -750,8 +751,9 @@ fn w02_l_who_goes_is_off_the_list_at_once() {
     assert_eq!(listed(&mut world), Vec::<String>::new());
 }
 
-/// W04j. Somebody unknown writes: no chat comes about, no session is entered, nothing is delivered,
-/// and no card of theirs is kept under a name, until the person says yes.
+/// W04j. Somebody unknown writes: no chat comes about, no session is entered, nothing is
+/// delivered, and no card of theirs is kept under a name, until the person says yes. Where a
+/// request is enough, strangers are in everybody's list.
 #[test]
 fn w04_j_somebody_unknown_is_not_added_before_the_person_says_yes() {
     let mut world = people(9, &["Alice", "Bob"]);
@@ -783,8 +785,9 @@ fn w04_j_somebody_unknown_is_not_added_before_the_person_says_yes() {
     assert!(world.has(0, opened) && world.has(1, opened), "{:?}", world.troubles());
 }
 
-/// F40, W02f. In a chat, a message that was changed, one that comes again, and one by a key that is not
-/// the other's are each refused with words of their own, and none of them is shown.
+/// F40, W02f. In a chat, a message that was changed, one that comes again, and one by a key that
+/// is not the other's are each refused with words of their own, and none of them is shown. Where
+/// any of them is shown, somebody between the two says what the other never said.
 #[test]
 fn f40_w02_f_a_changed_a_repeated_and_a_foreign_message_are_each_refused_in_their_own_words() {
     let mut world = people(10, &["Alice", "Bob", "Carol"]);

@@ -180,6 +180,7 @@ fn each_order_of_delivery_gives_everyone_the_same_texts() {
     }
 }
 
+/// Where it is, the relay has people say things twice.
 #[test]
 fn w02_f_an_entry_that_comes_again_is_not_shown_again() {
     let mut world = room(8, &["Alice", "Bob"]);
@@ -204,7 +205,8 @@ fn w02_f_an_entry_that_comes_again_is_not_shown_again() {
     assert_eq!(world.texts(1), ["Alice: once"]);
 }
 
-/// W05h: a member knows a replay by its position, and keeps one position a log.
+/// W05h: a member knows a replay by its position, and keeps one position a log. Where a list of
+/// all that came is kept, it has no end, and what falls out of it can be replayed.
 #[test]
 fn w05h_old_positions_are_ignored_and_what_is_kept_does_not_grow() {
     let mut world = room(13, &["Alice", "Bob"]);

@@ -229,7 +229,7 @@ fn who_was_compared_is_verified_until_the_person_says_otherwise() {
     assert!(is_stranger(&mut world, 0, "Bob"));
 }
 
-/// W02e, F43.
+/// W02e, F43. Where sending goes on, the next text is the relay's to read.
 #[test]
 fn w02e_after_a_changed_key_nothing_is_sent_until_it_is_trusted() {
     let mut world = people(8, &["Alice", "Bob"]);
@@ -293,6 +293,7 @@ fn a_key_that_is_trusted_counts_and_is_not_verified() {
 }
 
 /// A13, W02c: somebody comes under the name of somebody one knows, once the relay lets it go.
+/// Where a name is who one means, what was meant for one is read by the other.
 #[test]
 fn a13_a_name_that_another_account_has_now_is_a_changed_key() {
     let mut world = people(10, &["Alice", "Bob"]);
@@ -384,7 +385,8 @@ fn a_name_that_is_taken_is_refused_and_the_old_one_stays() {
     assert_eq!(world.texts(0), ["Bob: still here"]);
 }
 
-/// What a relay says of a name moves no verified account's.
+/// What a relay says of a name moves no verified account's. Where it does, the mark of one that
+/// was compared stands at another name.
 #[test]
 fn w02d_a_relay_gives_a_verified_account_no_other_name() {
     let mut world = people(13, &["Alice", "Bob"]);

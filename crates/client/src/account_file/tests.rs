@@ -45,7 +45,7 @@ fn f46c_another_password_opens_no_account() {
     }
 }
 
-/// A22.
+/// A22. Where it were, its nonce and salt would be known, and with them what the password hides.
 #[test]
 fn a22_without_randomness_no_account_is_written() {
     let clock = Clock::with_randomness(|_| Err(NoRandomness));

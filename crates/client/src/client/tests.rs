@@ -150,7 +150,8 @@ fn what_could_not_be_stored_is_neither_sent_nor_done_and_is_told() {
     assert!(matches!(request, Request::Register { .. }), "{request:?}");
 }
 
-/// A22: the person is told, and nothing of the step leaves or stays.
+/// A22: the person is told, and nothing of the step leaves or stays. Where the step went on, its
+/// keys would be known to whoever knows that randomness failed.
 #[test]
 fn a22_without_randomness_a_command_fails_and_nothing_is_stored_or_sent() {
     static BROKEN: AtomicBool = AtomicBool::new(false);

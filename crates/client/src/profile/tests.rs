@@ -201,7 +201,7 @@ fn a_profile_is_its_owners_alone_and_named_after_no_name() {
     assert!(!folder.to_string_lossy().contains("Alice"));
 }
 
-/// A22: whichever of the draws fails.
+/// A22: whichever of the draws fails. A profile under a known key is sealed for nobody.
 #[test]
 fn a22_without_randomness_no_profile_is_made() {
     static DRAWS: AtomicU32 = AtomicU32::new(0);

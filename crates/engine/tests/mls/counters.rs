@@ -8,7 +8,8 @@ use undertone_engine::watch::Uses;
 const MESSAGES: u32 = 20_000;
 const MESSAGES_LONG: u32 = 10_000_000;
 
-/// A07: one session, as long as the requirement asks by `--long`. Its sender crashes now and then.
+/// A07: one session, as long as the requirement asks by `--long`. Its sender crashes now and
+/// then. Two messages under one key tell what they have in common.
 #[test]
 fn a07_no_key_of_a_session_encrypts_two_messages() {
     const CRASH_EVERY: u32 = 997;
@@ -65,7 +66,8 @@ fn set_generation(device: &mut Device, group: &mut Group, generation: u32) {
     *group = device.load();
 }
 
-/// A07.
+/// A07. One that began anew would use its keys again. The end is openmls's own; that it comes to
+/// us as an error, and leaves the group usable, is looked at here.
 #[test]
 fn a07_a_ratchet_ends_with_an_error_and_never_wraps() {
     for suite in Suite::ALL {

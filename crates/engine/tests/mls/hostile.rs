@@ -199,7 +199,7 @@ fn openmls_on_its_own_provider_is_understood_in_every_suite() {
     }
 }
 
-/// A10.
+/// A10. Nobody's keys would be new behind it, and who left one's device would read on.
 #[test]
 fn a_commit_without_a_path_is_refused() {
     let (mut alice, mut group, mut mallory) = with_mallory(Suite::Classic);
@@ -241,7 +241,7 @@ fn a_proposal_outside_a_commit_is_refused_and_so_is_the_commit_that_refers_to_it
     refused(&mut alice, &mut group, &mut mallory, &wire(&commit));
 }
 
-/// A10.
+/// A10. The relay would read who comes and goes.
 #[test]
 fn a_commit_in_the_clear_is_refused() {
     let (mut alice, mut group, mut mallory) = with_mallory(Suite::Classic);
@@ -251,7 +251,7 @@ fn a_commit_in_the_clear_is_refused() {
     refused(&mut alice, &mut group, &mut mallory, &commit);
 }
 
-/// A10.
+/// A10. Whoever got hold of one document would be a member without being asked in.
 #[test]
 fn an_external_commit_from_a_leaked_group_info_is_refused() {
     for suite in Suite::ALL {
@@ -305,7 +305,7 @@ fn a_key_package_that_ends_is_refused_whatever_the_clock_says() {
     refused(&mut alice, &mut group, &mut mallory, &wire(&commit));
 }
 
-/// A10.
+/// A10. Somebody outside could add and remove members from then on.
 #[test]
 fn a_commit_that_lets_external_senders_in_is_refused() {
     let (mut alice, mut group, mut mallory) = with_mallory(Suite::Classic);
@@ -326,7 +326,7 @@ fn a_commit_that_takes_the_roster_away_or_asks_for_more_is_refused() {
     }
 }
 
-/// A10.
+/// A10. One commit would cost every member as much memory as its author likes.
 #[test]
 fn a_roster_beyond_its_limit_is_refused() {
     let (mut alice, mut group, mut mallory) = with_mallory(Suite::Classic);

@@ -38,7 +38,8 @@ fn with_mallory(suite: Suite) -> (Device, Group, Hostile, SignatureKeyPair, MlsG
     (alice, group, mallory, signer, joined)
 }
 
-/// A06: the key that a Welcome is sealed to, and the key of the leaf.
+/// A06: the key that a Welcome is sealed to, and the key of the leaf. Everybody could open what
+/// is encrypted to it.
 #[test]
 fn a06_a_key_package_with_a_key_of_low_order_is_refused() {
     for suite in WITH_X25519 {
@@ -99,7 +100,8 @@ fn a06_a_commit_that_renews_a_leaf_or_a_path_with_a_key_of_low_order_is_refused(
     }
 }
 
-/// A06: a commit that adds such a leaf, and the Welcome of somebody who comes in beside it.
+/// A06: a commit that adds such a leaf, and the Welcome of somebody who comes in beside it. Each
+/// later commit would be encrypted to a key that everybody has.
 #[test]
 fn a06_a_leaf_with_a_key_of_low_order_is_neither_added_nor_met() {
     for suite in WITH_X25519 {
@@ -126,7 +128,8 @@ fn a06_a_leaf_with_a_key_of_low_order_is_neither_added_nor_met() {
     }
 }
 
-/// A06: whatever leads there, neither side of HPKE computes with such a point.
+/// A06: whatever leads there, neither side of HPKE computes with such a point. The shared secret
+/// is zeros with it, which everybody knows.
 #[test]
 fn a06_nothing_is_encrypted_to_a_point_of_low_order_and_nothing_opened_from_one() {
     let mut provider = Provider::new();

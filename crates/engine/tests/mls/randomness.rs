@@ -105,6 +105,7 @@ fn one_step_draws_differently_each_time() {
     assert_ne!(keys[0].public(), keys[1].public());
 }
 
+/// A22. A key that follows from nothing is everybody's.
 #[test]
 fn without_a_step_nothing_is_made() {
     for suite in Suite::ALL {

@@ -223,7 +223,7 @@ fn a_damaged_row_is_named_and_never_a_panic() {
     }
 }
 
-/// W02o.
+/// W02o. Whoever recorded both texts would learn what they have in common.
 #[test]
 fn no_key_encrypts_twice_across_crashes() {
     for suite in Suite::ALL {
@@ -255,7 +255,8 @@ fn no_key_encrypts_twice_across_crashes() {
 }
 
 /// W02o: each key serves one message, and whoever gets hold of all that a member has stored reads
-/// nothing that was read, or written, before.
+/// nothing that was read, or written, before. Where a key is kept, who takes a device reads what
+/// was said on it before.
 #[test]
 fn w02o_keys_move_on_with_every_message() {
     let open = |rows: &BTreeMap<_, _>, message: &[u8]| {

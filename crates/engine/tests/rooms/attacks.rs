@@ -9,6 +9,8 @@ use undertone_testkit::world::{Way, World};
 use undertone_wire::frame::{Append, Code, EntryKind, LogTerms, Reply, Request};
 use undertone_wire::ids::{LogId, Token, TokenHash};
 
+/// The relay is put back to before a member was removed. Where members follow its newest state,
+/// the removed one is in again, and reads.
 #[test]
 fn a11_a_relay_that_went_back_brings_no_removed_member_back() {
     for seed in 220..240 {
@@ -29,6 +31,8 @@ fn a11_a_relay_that_went_back_brings_no_removed_member_back() {
     }
 }
 
+/// Who was removed while away opens a session of its own and invites the others. Where they
+/// follow whoever was a member, it is in again.
 #[test]
 fn a11_who_was_removed_and_does_not_know_it_is_followed_by_nobody() {
     for seed in 240..250 {
@@ -47,6 +51,8 @@ fn a11_who_was_removed_and_does_not_know_it_is_followed_by_nobody() {
     }
 }
 
+/// Where what waits is encrypted anew by itself, somebody reads what was written about them
+/// before they came.
 #[test]
 fn a19b_a_text_written_before_somebody_was_added_by_another_is_left_to_its_author() {
     let mut world = people(290, &["Alice", "Bob", "Carol"]);
@@ -101,7 +107,7 @@ fn take_ownership(world: &mut World, client: usize, room: &RoomId) {
     world.run();
 }
 
-/// A11b.
+/// A11b. Where any member's commit counts, one of them puts everybody else out.
 #[test]
 fn a11b_who_removes_without_the_right_is_named_and_the_room_goes_on_without_it() {
     for seed in 600..605 {
@@ -122,7 +128,8 @@ fn a11b_who_removes_without_the_right_is_named_and_the_room_goes_on_without_it()
     }
 }
 
-/// A01, A11b. A member adds a leaf of somebody who is not in the roster.
+/// A01, A11b. A member adds a leaf of somebody who is not in the roster. Where leaves are not
+/// compared with the roster, somebody reads along who is on nobody's list.
 #[test]
 fn a01_a11b_who_brings_in_an_account_that_the_roster_does_not_list_brings_in_nobody() {
     let mut world = people(610, &["Alice", "Bob", "Carol", "Dave"]);
@@ -174,7 +181,7 @@ fn freeze(world: &mut World) {
     world.meddle = None;
 }
 
-/// A11b.
+/// A11b. Where nobody opens another session, the room is dead from then on.
 #[test]
 fn a11b_a_commit_that_nobody_can_open_freezes_no_room() {
     for seed in 620..630 {
@@ -193,7 +200,8 @@ fn a11b_a_commit_that_nobody_can_open_freezes_no_room() {
     }
 }
 
-/// A11b. Whenever Bob can he freezes the room, for an hour.
+/// A11b. Whenever Bob can he freezes the room, for an hour. Where each freeze is answered at
+/// once, one member keeps all the others busy with new sessions.
 #[test]
 fn a11b_who_freezes_a_room_again_and_again_costs_few_sessions_and_stops_no_text() {
     let (mut world, room) = team(630);
@@ -215,7 +223,8 @@ fn a11b_who_freezes_a_room_again_and_again_costs_few_sessions_and_stops_no_text(
     talk(&mut world, &room, &[0, 1, 2], 630);
 }
 
-/// A11b. Bob's log is lost to him again and again, so he opens a session again and again.
+/// A11b. Bob's log is lost to him again and again, so he opens a session again and again. Where
+/// everybody follows, one member costs all the others a Welcome as often as it likes.
 #[test]
 fn a11b_who_opens_session_after_session_is_followed_a_few_times_an_hour() {
     let (mut world, room) = team(640);
@@ -240,7 +249,8 @@ fn a11b_who_opens_session_after_session_is_followed_a_few_times_an_hour() {
     talk(&mut world, &room, &[0, 1, 2], 640);
 }
 
-/// A11b. Bob asks to be let in again and again.
+/// A11b. Bob asks to be let in again and again. Where it is let in each time, it makes the others
+/// commit without end.
 #[test]
 fn a11b_who_asks_to_be_let_in_again_and_again_is_let_in_a_few_times_an_hour() {
     let (mut world, room) = team(645);
@@ -316,7 +326,8 @@ fn a11b_a_forged_roster_moves_nobody_who_does_not_say_so() {
     hear(&mut world, &[0, 2], 660);
 }
 
-/// A11. Bob was removed and puts the profile back that he had before; so does the relay.
+/// A11. Bob was removed and puts the profile back that he had before; so does the relay. Where an
+/// old roster counts, it lets itself in.
 #[test]
 fn a11_who_was_removed_and_puts_its_old_profile_back_reads_nothing_more() {
     for (seed, relay_too) in [(670, false), (671, true), (672, false), (673, true)] {
@@ -345,6 +356,7 @@ fn a11_who_was_removed_and_puts_its_old_profile_back_reads_nothing_more() {
 }
 
 /// Somebody who knows the log's id makes one in its place, where the relay has forgotten it.
+/// Where members wait for that log, nobody says anything there again.
 #[test]
 fn a_squatted_log_ends_in_the_next_session() {
     for seed in 680..685 {
@@ -387,7 +399,8 @@ fn a_squatted_log_ends_in_the_next_session() {
     }
 }
 
-/// The relay, or who knows the id of the log of a new session, makes it first.
+/// The relay, or who knows the id of the log of a new session, makes it first. Where its maker
+/// waits for it, the room never begins.
 #[test]
 fn a_log_that_is_squatted_before_it_is_made_is_replaced() {
     let mut world = people(690, &["Alice", "Bob"]);

@@ -178,7 +178,7 @@ fn what_the_owner_trimmed_is_gone_also_after_a_restart() {
     assert_eq!(read(&mut world, b, 0), "D E5 H5", "nothing is trimmed that was not there");
 }
 
-/// W04g.
+/// W04g. A19. Where it can, nobody else reaches its owner.
 #[test]
 fn a19_one_sender_fills_no_inbox() {
     let (mut world, a, b, bob) = scene();

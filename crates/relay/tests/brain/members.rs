@@ -127,7 +127,8 @@ fn a_list_of_many_comes_in_parts_and_names_each_once() {
     assert_eq!(names.len(), 250);
 }
 
-/// W04h: a member can be shut out, and only by the operator.
+/// W04h: a member can be shut out, and only by the operator. Where one way is forgotten, who was
+/// shut out is back.
 #[test]
 fn w04h_who_is_blocked_is_ended_by_name_and_comes_in_by_no_way_until_it_is_unblocked() {
     let mut scene = Scene::new();
@@ -277,7 +278,8 @@ fn an_account_has_one_id_however_many_it_has_had() {
     scene.joins(&Person::new(2, "Alice7"));
 }
 
-/// A17: names and ids cannot be tried one after the other by who is no member.
+/// A17: names and ids cannot be tried one after the other by who is no member. Where they can,
+/// registering tells who is a member.
 #[test]
 fn a17_who_is_no_member_may_try_a_few_names_and_disturbs_nobody_else() {
     let mut scene = Scene::new();

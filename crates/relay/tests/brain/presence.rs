@@ -73,6 +73,7 @@ fn all_watchers_share_one_encoding() {
     assert_eq!(receivers(shared[0]), crowd);
 }
 
+/// Where the older connection's end is told, who is here is shown as gone.
 #[test]
 fn w02_l_who_is_replaced_neither_goes_nor_comes() {
     let mut world = World::new();

@@ -80,6 +80,7 @@ fn f31_a_proof_from_another_connection_is_refused() {
     assert_eq!(refusal(&reply), Some(Code::SignatureInvalid));
 }
 
+/// Where a proof holds for another card, whoever saw it registers as its maker.
 #[test]
 fn w04_d_a_proof_for_one_name_or_device_proves_no_other() {
     let mut world = World::new();
@@ -91,6 +92,7 @@ fn w04_d_a_proof_for_one_name_or_device_proves_no_other() {
     assert_eq!(refusal(&reply), Some(Code::SignatureInvalid));
 }
 
+/// Where the newest one counts, anybody is everybody.
 #[test]
 fn w02_b_nobody_replaces_anothers_key() {
     let mut world = World::new();
@@ -104,6 +106,7 @@ fn w02_b_nobody_replaces_anothers_key() {
     assert!(world.closed.is_empty(), "the owner's connection stays");
 }
 
+/// Where two may have one name, what is meant for one reaches the other.
 #[test]
 fn w02_c_a_second_alice_gets_no_copies() {
     let mut world = World::new();
@@ -114,6 +117,7 @@ fn w02_c_a_second_alice_gets_no_copies() {
     }
 }
 
+/// Where two hold it, nobody knows who speaks.
 #[test]
 fn w01_d_a_name_is_held_by_one_member() {
     let mut world = World::new();
@@ -124,6 +128,7 @@ fn w01_d_a_name_is_held_by_one_member() {
     world.join(&alice);
 }
 
+/// Where others may be, a member gives orders in the operator's name.
 #[test]
 fn w01_e_only_the_operators_console_is_called_server() {
     let mut world = World::new();
@@ -136,7 +141,8 @@ fn w01_e_only_the_operators_console_is_called_server() {
     world.join(&server);
 }
 
-/// A06: the link lets no device in whose key has low order, and a card has no other key than that.
+/// A06: the link lets no device in whose key has low order, and a card has no other key than
+/// that. Its device could be anybody.
 #[test]
 fn a06_a_card_with_a_link_key_of_low_order_is_refused() {
     let mut world = World::new();
@@ -154,6 +160,7 @@ fn a06_a_card_with_a_link_key_of_low_order_is_refused() {
     assert_eq!(refused(&mut world, &mallory), None, "and with its own key it is");
 }
 
+/// Where it is taken, somebody registers for a device that is not there.
 #[test]
 fn w04_a_a_card_for_another_link_key_is_refused() {
     let mut world = World::new();
@@ -163,6 +170,7 @@ fn w04_a_a_card_for_another_link_key_is_refused() {
     assert!(world.writes.is_empty());
 }
 
+/// Where it is written first, whoever names an id has it.
 #[test]
 fn w04_b_nothing_is_written_before_the_signature_is_checked() {
     let mut world = World::new();
@@ -207,6 +215,7 @@ fn race(one: &Person, other: &Person, check: impl Fn(&mut World, [Vec<Reply>; 2]
     }
 }
 
+/// Where the last write counts, who comes second by a moment has the id.
 #[test]
 fn w04_c_two_racing_registrations_of_one_id_leave_the_winners_key() {
     let alice = Person::new(1, "Alice");
@@ -229,6 +238,7 @@ fn w04_c_two_racing_registrations_of_one_id_leave_the_winners_key() {
     });
 }
 
+/// Where the last write counts, both believe that the name is theirs.
 #[test]
 fn w04_c_two_racing_registrations_of_one_name_leave_one_owner() {
     let (alice, other) = (Person::new(1, "Alice"), Person::new(2, "ALICE"));
@@ -448,6 +458,7 @@ fn the_same_card_again_writes_nothing() {
     assert!(world.writes.is_empty());
 }
 
+/// Where the older one stays, a dead connection gets what is meant for its member.
 #[test]
 fn w04_i_a_newer_connection_of_the_same_member_replaces_the_older_one_which_is_told() {
     let mut world = World::new();

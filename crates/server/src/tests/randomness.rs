@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use undertone_wire::link::SUBPROTOCOL;
 
 /// A22: no relay runs on a key that is not random, and what was made before the failure is whole.
+/// Where one did, anybody could be that relay.
 #[test]
 fn a22_without_randomness_no_relay_starts_and_none_makes_a_key() {
     static GOOD_DRAWS: AtomicU32 = AtomicU32::new(0);
@@ -88,7 +89,7 @@ fn a22_without_randomness_no_handshake_is_answered_and_links_that_stand_go_on() 
     scene.link().ping(ECHO);
 }
 
-/// A22.
+/// A22. An invite whose key is known lets everybody in.
 #[test]
 fn a22_without_randomness_no_invite_is_made() {
     static BROKEN: AtomicBool = AtomicBool::new(false);

@@ -117,7 +117,8 @@ const LOW_ORDER: [&str; 7] = [
     "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
 ];
 
-/// A06: in each group that our TLS offers.
+/// A06: in each group that our TLS offers. With such a share everybody knows the keys of the
+/// connection. The groups are aws-lc's: what is shown is that those we offer refuse it.
 #[test]
 fn a06_a_key_share_of_zero_or_low_order_ends_tls() {
     let scratch = crate::data::scratch::Scratch::new();

@@ -427,6 +427,7 @@ fn f28_every_delivered_message_gets_its_line() {
     assert_eq!(scene.shown(), ["  delivered to Bob", "  delivered to Bob"]);
 }
 
+/// A text with a line break in it: where that is printed, it says what another never said.
 #[test]
 fn a13_neither_text_nor_kind_of_a_message_forges_a_line() {
     let mut scene = Scene::joined(true);

@@ -69,7 +69,8 @@ fn w02a_w05c_a_certificate_without_a_pin_is_valid_for_the_name_now_or_refused() 
     }
 }
 
-/// A16: both fingerprints are shown, so that two people can compare.
+/// A16: both fingerprints are shown, so that two people can compare. Where any certificate will
+/// do, whoever is in the path reads what TLS hides.
 #[test]
 fn a16_another_certificate_than_the_pinned_one_is_refused_with_both_fingerprints() {
     let scene = scene();
@@ -89,7 +90,7 @@ fn a16_another_certificate_than_the_pinned_one_is_refused_with_both_fingerprints
 }
 
 /// F46b: mutual TLS. Who shows no certificate of the operator's authority is refused before HTTP,
-/// and is told what is missing.
+/// and is told what is missing. Without it: everybody who reaches the port speaks to the relay.
 #[test]
 fn f46_who_shows_no_certificate_of_the_operators_authority_is_refused_by_name() {
     let scene = scene();

@@ -93,7 +93,8 @@ fn is_closed(socket: &mut std::net::TcpStream) -> bool {
     }
 }
 
-/// Slowloris: as many connections as can be had, each of which says a byte now and then.
+/// Slowloris: as many connections as can be had, each of which says a byte now and then. Without
+/// a bound for an address one of them takes all the places that a relay has.
 #[cfg(target_os = "linux")]
 #[test]
 fn a05_slow_connections_of_one_address_take_so_many_places_and_no_more() {
@@ -121,6 +122,7 @@ fn a05_slow_connections_of_one_address_take_so_many_places_and_no_more() {
 }
 
 /// Handshakes as fast as they can be made: after its burst an address is closed before TLS.
+/// Without it each costs the relay a key agreement and a signature.
 #[cfg(target_os = "linux")]
 #[test]
 fn a05_a_flood_of_handshakes_ends_at_the_door() {
@@ -165,7 +167,8 @@ fn a05_who_asks_without_end_delays_nobody_else() {
     });
 }
 
-/// A reader that opens no window: it asks and asks, and reads nothing.
+/// A reader that opens no window: it asks and asks, and reads nothing. Without a bound the relay
+/// keeps all the answers; it grew to 2 GB.
 #[test]
 fn a05_who_asks_and_never_reads_is_ended_and_holds_a_bounded_queue() {
     let scene = scene();
@@ -231,7 +234,9 @@ fn a05_a_flood_of_commits_is_refused_by_name_and_others_do_not_wait() {
     });
 }
 
-/// Key packages are a stock that anybody may take from: a taker has a pace, and the last one stays.
+/// Key packages are a stock that anybody may take from: a taker has a pace, and the last one
+/// stays. Without a pace one member has everybody's; without a last resort nobody can write to
+/// them then.
 #[test]
 fn a05_key_packages_are_drained_at_a_pace_and_the_last_resort_stays() {
     let scene = scene();
@@ -268,6 +273,7 @@ fn a05_key_packages_are_drained_at_a_pace_and_the_last_resort_stays() {
 }
 
 /// An inbox: one sender fills its share and is refused by name; others still reach the owner.
+/// Without it nobody else can ask its owner for a chat.
 #[test]
 fn a05_one_sender_fills_no_inbox_and_others_still_reach_it() {
     let scene = scene();
@@ -293,7 +299,8 @@ fn a05_one_sender_fills_no_inbox_and_others_still_reach_it() {
     alice.is_served();
 }
 
-/// Look-ups have a pace, too (A17): who enumerates is refused by name.
+/// Look-ups have a pace, too (A17): who enumerates is refused by name. Without it the list of
+/// members is a matter of minutes.
 #[test]
 fn a05_a17_who_looks_up_name_after_name_is_refused_by_name() {
     let scene = scene();
@@ -310,8 +317,8 @@ fn a05_a17_who_looks_up_name_after_name_is_refused_by_name() {
     alice.is_served();
 }
 
-/// Compression is offered by every browser: it is not taken, and what is compressed all the same is
-/// broken framing. Lengths of 2^63 reserve nothing.
+/// Compression is offered by every browser: it is not taken, and what is compressed all the same
+/// is broken framing. Lengths of 2^63 reserve nothing. Without that a few bytes become gigabytes.
 #[test]
 fn a05_compression_is_refused_and_claimed_lengths_reserve_nothing() {
     let scene = scene();

@@ -32,7 +32,8 @@ const PROXY: [u8; 4] = [127, 0, 0, 1];
 const ELSEWHERE: [u8; 4] = [127, 0, 0, 3];
 
 /// A15: what anybody but the proxy says of where it comes from is not looked at, and of what the
-/// proxy says only the part that the proxy itself wrote counts.
+/// proxy says only the part that the proxy itself wrote counts. Where it is, a flood comes from
+/// as many addresses as its author makes up.
 #[test]
 fn a15_a_forged_forwarded_address_is_not_believed() {
     let scene = scene();
@@ -63,7 +64,8 @@ fn a15_without_a_proxy_no_forwarded_address_is_believed() {
     assert_eq!(taken_for(&server, PROXY, fields), "127.0.0.1");
 }
 
-/// Behind a proxy its clients are counted, and not the proxy.
+/// Behind a proxy its clients are counted, and not the proxy. Without it one of them uses up what
+/// the proxy may have, and shuts all others out.
 #[test]
 fn a05_behind_a_proxy_the_address_it_names_is_limited_and_the_proxy_is_not() {
     let scene = scene();

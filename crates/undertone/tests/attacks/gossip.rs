@@ -40,8 +40,9 @@ fn a12_nothing_that_a_peer_says_acts_on_the_operators_terminal() {
     drop(alice);
 }
 
-/// Attack A12, and A13, in the names of files: nobody's name leads out of the folder that is made for
-/// it, and none is made of what is no name.
+/// Attack A12, and A13, in the names of files: nobody's name leads out of the folder that is made
+/// for it, and none is made of what is no name. Where a name is a part of a path, it overwrites
+/// files elsewhere.
 #[test]
 fn a12_no_name_leads_a_file_elsewhere() {
     let scene = scene();

@@ -36,8 +36,9 @@ fn a16_a_foreign_certificate_is_refused_with_exit_4() {
     assert!(!client.out.text().contains("Connected to server"));
 }
 
-/// F32, and weakness W01b: whoever holds an invite, even together with the relay's TLS key, cannot
-/// sit in the middle, because the link names the relay's own key.
+/// F32, and weakness W01b: whoever holds an invite, even together with the relay's TLS key,
+/// cannot sit in the middle, because the link names the relay's own key. Without it: it reads who
+/// writes to whom, and can keep back what it likes.
 #[test]
 fn f32_a_wrong_relay_key_is_refused_with_a_message_and_exit_4() {
     let scene = scene();
@@ -100,6 +101,8 @@ fn a16_a_client_never_speaks_plain() {
     assert!(!String::from_utf8_lossy(&heard).contains("GET"));
 }
 
+/// A16. Where a client goes on with what the other side chose, somebody in the path chooses a
+/// version that can be read.
 #[test]
 fn a16_a_relay_of_another_version_ends_with_exit_3() {
     let scene = scene();
@@ -200,7 +203,8 @@ fn each_refusal_of_a_registration_has_its_text_and_ends_with_5() {
     }
 }
 
-/// What a client of this link meets when the relay speaks nonsense.
+/// What a client of this link meets when the relay speaks nonsense. Where that is passed over,
+/// the two sides do not agree on what was said from then on.
 #[test]
 fn a02_a_relay_that_sends_what_is_no_reply_ends_the_connection_and_nothing_else() {
     let scene = scene();
@@ -224,7 +228,8 @@ fn a02_a_relay_that_sends_what_is_no_reply_ends_the_connection_and_nothing_else(
     }
 }
 
-/// Every reply there is, with made-up contents and before anything was asked.
+/// Every reply there is, with made-up contents and before anything was asked. Where one counts
+/// for the request that happens to wait, a relay answers questions with anything.
 #[test]
 fn a02_replies_that_nobody_asked_for_change_nothing() {
     use undertone_wire::frame::{Entry, EntryKind, Present};

@@ -61,6 +61,8 @@ fn changed(change: impl Fn(&mut Entry) + Send + 'static) -> Vec<String> {
     world.texts(1)
 }
 
+/// Where it covers less, the relay moves a text into another conversation, or makes a commit, or
+/// the end of a chat, of it.
 #[test]
 fn w05_d_what_is_sealed_covers_log_epoch_and_kind() {
     assert_eq!(changed(|_| {}), ["Alice: as it was sealed"]);

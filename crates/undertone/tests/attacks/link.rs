@@ -6,6 +6,8 @@ use undertone_wire::codec;
 use undertone_wire::frame::Request;
 use undertone_wire::link::{Psk, PskId, Refusal};
 
+/// Attack A08: where the record is passed over, the two sides count differently from then on, or
+/// a second forgery is tried at once.
 #[test]
 fn a08_a_forged_record_ends_the_connection() {
     let scene = scene();
@@ -103,6 +105,7 @@ fn f06_an_unknown_invite_is_refused_with_a_message_on_both_sides() {
     server.program.expect("Refused 127.0.0.1:*: unknown invite");
 }
 
+/// Without it: a link that leaked lets people in for ever.
 #[test]
 fn a_revoked_invite_lets_nobody_in() {
     let scene = scene();

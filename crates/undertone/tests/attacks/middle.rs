@@ -31,7 +31,8 @@ fn w01_b_who_holds_the_tls_key_and_an_invite_reads_nothing_in_the_middle() {
     }
 }
 
-/// Attack A08, past TLS: only Noise can notice this.
+/// Attack A08, past TLS: only Noise can notice this. Where the connection goes on, what the
+/// record carried is missing and nobody says so.
 #[test]
 fn a08_a_record_changed_in_the_middle_ends_the_connection_and_nothing_is_lost() {
     for way in [Way::ToClient, Way::ToRelay] {

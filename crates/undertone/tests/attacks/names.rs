@@ -24,6 +24,7 @@ fn a13_look_alike_names_and_the_operators_name_are_refused() {
     }
 }
 
+/// Weakness W01e: whoever called itself `Server` spoke as the operator.
 #[test]
 fn w01_e_a_member_cannot_be_named_server() {
     let scene = scene();
@@ -38,6 +39,8 @@ fn w01_e_a_member_cannot_be_named_server() {
     }
 }
 
+/// Attack A12: names stand in everybody's lists and logs. Where they hold anything, they clear
+/// screens and forge lines there.
 #[test]
 fn a12_a_name_holds_no_escapes_breaks_or_invisible_characters() {
     let scene = scene();

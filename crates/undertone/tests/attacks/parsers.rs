@@ -53,6 +53,8 @@ fn zoo(invite: &RelayInvite) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// Attack A02: where a parser takes what was made for another one, or gives up for everybody, one
+/// peer changes what others see, or ends the relay.
 #[test]
 fn a02_no_kind_of_message_is_taken_for_another_and_only_its_connection_ends() {
     let scene = scene();
@@ -109,7 +111,8 @@ fn for_message_3(relay: std::net::SocketAddr, invite: &RelayInvite, bytes: Vec<u
     }
 }
 
-/// Attack A02 and F07, from a member: requests with every bit of them changed.
+/// Attack A02 and F07, from a member: requests with every bit of them changed. Where one of them
+/// ends more than its own connection, one member ends the relay.
 #[test]
 fn f07_a_bad_frame_harms_nobody_elses_connection() {
     let scene = scene();

@@ -34,6 +34,7 @@ fn f30_the_same_id_with_another_key_is_refused_online_and_offline_and_after_a_re
     ALICE.registered(address, &invite).is_served();
 }
 
+/// Without it: a relay that one registers at registers as oneself at another one.
 #[test]
 fn f31_a_registration_is_bound_to_its_connection() {
     let scene = scene();
@@ -153,6 +154,7 @@ fn w04_i_a_newer_proven_connection_replaces_a_stale_one_which_is_told() {
     newer.is_served();
 }
 
+/// Without it: whoever holds an invite reads the directory and inboxes, and is nobody.
 #[test]
 fn before_registration_nothing_else_is_answered() {
     let scene = scene();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use undertone_testkit::peer::Persona;
 
+/// Weakness W01a: one secret in the source was every relay's, and everybody had it.
 #[test]
 fn w01_a_every_relay_makes_its_own_secrets() {
     let (one, two) = (scene(), scene());
@@ -47,6 +48,7 @@ fn repository() -> (PathBuf, Vec<PathBuf>) {
     (root, files)
 }
 
+/// Weakness W01i: whoever had the source had the key.
 #[test]
 fn w01_i_no_key_file_is_in_the_repository() {
     let (root, files) = repository();
@@ -99,7 +101,8 @@ fn is_key_file(path: &str) -> bool {
     [".key", ".pem", ".p12", ".pfx", ".jks"].iter().any(|end| path.ends_with(end))
 }
 
-/// Attack A21: secrets in errors, logs, help and the environment's echo.
+/// Attack A21: secrets in errors, logs, help and the environment's echo. Where one is shown, it
+/// is in bug reports, logs and shell histories.
 #[test]
 fn a21_no_error_log_or_help_shows_a_link_or_a_key() {
     let scene = scene();

@@ -25,6 +25,8 @@ fn status(relay: SocketAddr, request: &str) -> String {
 
 const OURS: &str = "Sec-WebSocket-Protocol: undertone.1\r\n";
 
+/// Attack A15: a page somewhere opens a WebSocket to a relay that only this browser can reach.
+/// Without the check of its origin that page speaks to it.
 #[test]
 fn a15_a_page_of_another_site_opens_no_link() {
     let scene = scene();
@@ -48,6 +50,8 @@ fn a15_a_page_of_another_site_opens_no_link() {
     assert_eq!(upgrade(relay, &host, &twice), "400");
 }
 
+/// Attack A15: a site points its own name at this address (DNS rebinding). Without the check of
+/// `Host` its pages are of one origin with the relay, and read what it answers.
 #[test]
 fn a15_a_name_that_was_pointed_here_is_refused() {
     let scene = scene();
@@ -59,6 +63,8 @@ fn a15_a_name_that_was_pointed_here_is_refused() {
     }
 }
 
+/// Attack A15: where a proxy and a relay differ about where a request ends, the rest of one
+/// person's is read as another's (request smuggling).
 #[test]
 fn a15_what_two_readers_could_read_differently_is_refused() {
     let scene = scene();
@@ -81,6 +87,8 @@ fn a15_what_two_readers_could_read_differently_is_refused() {
     }
 }
 
+/// Attack A16: where anything is spoken that is offered, somebody in the path takes the newest
+/// version out of the offer.
 #[test]
 fn a16_another_subprotocol_is_refused_and_never_spoken() {
     let scene = scene();

@@ -119,6 +119,7 @@ fn close(path: &Path, mode: u32) {
 }
 
 /// A21: on a terminal a password is not shown while it is typed, neither at the start nor later.
+/// Where it is, it is read over a shoulder, and stays in the scrollback.
 #[cfg(unix)]
 #[test]
 fn a21_a_terminal_shows_no_password() {

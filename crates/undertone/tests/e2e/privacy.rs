@@ -143,8 +143,9 @@ fn in_memory(process: u32, hidden: &[Canaries], known: &Canaries, least: usize) 
     assert!(found, "a name the relay knows was not found: the search does not work");
 }
 
-/// Attack A21, also weakness W02m: what a client keeps is sealed, while it runs and afterwards, and
-/// nothing of it stands in what it prints as errors.
+/// Attack A21, also weakness W02m: what a client keeps is sealed, while it runs and afterwards,
+/// and nothing of it stands in what it prints as errors. Where a text is stored as it is, whoever
+/// finds the disk reads it.
 #[test]
 fn a21_no_file_of_a_client_holds_a_text() {
     let scene = scene();

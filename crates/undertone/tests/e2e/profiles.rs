@@ -156,7 +156,7 @@ fn ecdsa_identities_talk_with_the_others() {
 }
 
 /// A09: a profile that is put back from a backup takes new keys before it says anything, and its
-/// other copy is told.
+/// other copy is told. Where it does not, both use the same keys.
 #[test]
 fn a09_a_profile_that_is_put_back_takes_new_keys_and_its_other_copy_is_told() {
     let scene = scene();

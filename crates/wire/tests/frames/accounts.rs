@@ -187,7 +187,7 @@ fn plus_order(scalar: &[u8]) -> [u8; 32] {
     sum
 }
 
-/// A10.
+/// A10. Where S may be greater than the order, whoever sees a signature makes another one.
 #[test]
 fn a10_an_ed25519_signature_has_one_form() {
     let key = account(AccountKind::Ed25519).public();
@@ -265,7 +265,7 @@ fn signing_is_deterministic() {
     }
 }
 
-/// A21, W01i.
+/// A21, W01i. Where it is, one line of a log is enough to be that account.
 #[test]
 fn a21_no_secret_is_shown() {
     let secret = AccountSecret::from_bytes(AccountKind::Ed25519, [0xab; 32]).unwrap();

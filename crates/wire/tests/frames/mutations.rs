@@ -58,6 +58,7 @@ fn no_changed_bit_cut_or_addition_of_a_reply_goes_unnoticed() {
     change_everywhere(examples::replies());
 }
 
+/// A02. Where bytes of one kind are read as another, a peer reflects what was said to it.
 #[test]
 fn a02_a_request_is_no_reply_of_another_meaning() {
     for (name, request) in examples::requests() {

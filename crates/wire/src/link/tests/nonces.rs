@@ -113,7 +113,7 @@ fn live((device, relay): &mut (Transport, Transport), records: u64, changes: u64
     }
 }
 
-/// A07.
+/// A07. With AES-GCM a repeat gives away the key that authenticates.
 #[test]
 fn a07_no_key_of_a_link_meets_a_nonce_twice() {
     const LIVES: u8 = 8;

@@ -219,7 +219,7 @@ fn an_unknown_flag_is_malformed() {
     assert_eq!(error(open(&mut relay, &record[..length])), LinkError::Malformed);
 }
 
-/// A07.
+/// A07. Where they wrap, the first records' nonces come again.
 #[test]
 fn a07_nonces_for_sealing_end_and_never_wrap() {
     let (mut device, mut relay) = connected();
@@ -231,7 +231,7 @@ fn a07_nonces_for_sealing_end_and_never_wrap() {
     assert_poisoned(&mut device, &seal(&mut relay, b"y"));
 }
 
-/// A07.
+/// A07. Where they wrap, the first records can be shown again.
 #[test]
 fn a07_nonces_for_opening_end_and_never_wrap() {
     let (mut device, mut relay) = connected();
