@@ -19,23 +19,27 @@ pub(crate) fn fetch() -> Result<Outcome, Failure> {
         return Ok(Outcome::Passed);
     }
     println!("   making a Python with {}, once", names());
-    Ok(match make(&folder) {
+    let packages = PACKAGES.map(|(package, _)| package);
+    Ok(match install(&folder, &packages) {
         Ok(()) if has_all(&folder) => Outcome::Passed,
         Ok(()) => Outcome::Skipped(format!("{} cannot be imported", names())),
         Err(failure) => Outcome::Skipped(failure.to_string().replace('\n', ";")),
     })
 }
 
-fn make(folder: &Path) -> Result<(), Failure> {
+/// Makes a Python in this folder that has these packages of PyPI.
+///
+/// # Errors
+/// There is no Python 3 whose environments can be made, or a package cannot be had.
+pub(crate) fn install(folder: &Path, packages: &[&str]) -> Result<(), Failure> {
     if venv(folder).is_err() {
         // On Debian it is a package of its own. Where that cannot be installed the next line says so.
-        let mut install = Command::new("apt-get");
-        let _unavailable = cargo::answers(install.args(["install", "-y", "python3-venv"]));
+        tools::install("python3-venv");
         venv(folder)?;
     }
     let mut pip = Command::new(python(folder));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    pip.args(PACKAGES.map(|(package, _)| package));
+    pip.args(packages);
     cargo::run(&mut pip, "the package index of Python cannot be reached")
 }
 
@@ -50,7 +54,8 @@ fn has_all(folder: &Path) -> bool {
     cargo::answers(Command::new(python(folder)).args(["-c", &imports]))
 }
 
-fn python(folder: &Path) -> PathBuf {
+/// The Python of such a folder.
+pub(crate) fn python(folder: &Path) -> PathBuf {
     folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" })
 }
 

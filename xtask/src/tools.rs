@@ -44,23 +44,31 @@ const PROGRAMS: [(&str, &str); 1] = [("pebble", "pebble")];
 pub(crate) fn ensure_programs() -> Result<Outcome, Failure> {
     let missing: Vec<&str> = PROGRAMS
         .iter()
-        .filter(|(program, _)| !cargo::answers(Command::new("which").arg(program)))
+        .filter(|(program, package)| !ensure_program(program, package))
         .map(|(_, package)| *package)
         .collect();
     if missing.is_empty() {
         return Ok(Outcome::Passed);
     }
-    println!("   installing {}", missing.join(", "));
+    Ok(Outcome::Skipped(format!("apt-get cannot install {}", missing.join(", "))))
+}
+
+/// Whether a program is here; where it is not and we may, its package of Debian is installed.
+pub(crate) fn ensure_program(program: &str, package: &str) -> bool {
+    let is_here = || cargo::answers(Command::new("which").arg(program));
+    is_here() || (install(package) && is_here())
+}
+
+/// Installs a package of Debian, where we may.
+pub(crate) fn install(package: &str) -> bool {
+    println!("   installing {package}");
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
         cargo::answers(command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
     };
-    let install = [&["install", "--yes", "--quiet"], missing.as_slice()].concat();
+    let install = ["install", "--yes", "--quiet", package];
     // An old list of packages knows nothing that can still be fetched.
-    if apt(&install) || (apt(&["update", "--quiet"]) && apt(&install)) {
-        return Ok(Outcome::Passed);
-    }
-    Ok(Outcome::Skipped(format!("apt-get cannot install {}", missing.join(", "))))
+    apt(&install) || (apt(&["update", "--quiet"]) && apt(&install))
 }
 
 /// The search path with our own tools at its end: what a person installed comes first.

@@ -252,7 +252,9 @@ fn help_with_certificate(error: &ConnectError) -> &'static str {
             "compare the fingerprint with the relay's operator; a new link names a new certificate"
         }
         ConnectError::OwnCertificate { .. } => "give yours: --client-cert CERT.pem,KEY.pem",
-        _ => "what answers there is no relay, or something between takes TLS apart",
+        _ => {
+            "what answers there is no relay, or a web server in between that takes no TLS 1.3 (nginx: ssl_protocols TLSv1.3)"
+        }
     }
 }
 

@@ -447,7 +447,7 @@ mod tests {
         assert_eq!(report.exit, Exit::Refused);
     }
 
-    /// F44: a refused connection, a certificate and a signature that are not what they should be, and
+    /// F44, F09: a refused connection, a certificate and a signature that are not what they should be, and
     /// something that comes again: each says what to do next, in words of its own.
     #[test]
     fn f44_each_error_says_the_next_step() {

@@ -17,4 +17,5 @@ pub mod pty;
 pub mod scene;
 pub mod scratch;
 pub mod transcript;
+pub mod vectors;
 pub mod world;

@@ -8,6 +8,8 @@ mod hostile;
 #[cfg(test)]
 mod low_order;
 #[cfg(test)]
+mod passive;
+#[cfg(test)]
 mod points;
 #[cfg(test)]
 mod psk;

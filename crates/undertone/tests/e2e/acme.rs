@@ -14,18 +14,18 @@ use undertone_testkit::process::Program;
 use undertone_testkit::scene::{Scene, Server};
 
 /// An ACME server that believes whoever answers for a name at one port of this computer.
-struct Pebble {
+pub(crate) struct Pebble {
     program: Program,
     _names: Program,
-    directory: String,
+    pub(crate) directory: String,
     management: SocketAddr,
     /// Whom a client of this server must trust, to order.
-    trusted: PathBuf,
+    pub(crate) trusted: PathBuf,
 }
 
 impl Pebble {
     /// It asks at `asks_at` who somebody is, and issues for so many seconds.
-    fn start(folder: &Path, asks_at: u16, seconds: u32) -> Self {
+    pub(crate) fn start(folder: &Path, asks_at: u16, seconds: u32) -> Self {
         std::fs::create_dir_all(folder).unwrap();
         let authority = Authority::new(folder, "api");
         let shown = authority.issue("localhost");
@@ -54,7 +54,7 @@ impl Pebble {
     }
 
     /// Who signs what it issues, in a file.
-    fn root(&self, folder: &Path) -> PathBuf {
+    pub(crate) fn root(&self, folder: &Path) -> PathBuf {
         let mut socket = peer::tls(self.management);
         let request = "GET /roots/0 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         socket.write_all(request.as_bytes()).unwrap();

@@ -22,7 +22,7 @@ fn relay(scene: &Scene, more: &[&str]) -> Server {
     scene.server_with(&[&["--no-console", "--log-format", "json"], more].concat())
 }
 
-/// W05f: each line is one object with the fields that docs/events.md names, a refusal has an
+/// W05f, F09: each line is one object with the fields that docs/events.md names, a refusal has an
 /// address and a reason, and nobody's name, id, key, log or text is in any of them.
 #[test]
 fn w05f_events_are_json_lines_with_addresses_and_without_names() {
@@ -64,7 +64,7 @@ fn w05f_events_are_json_lines_with_addresses_and_without_names() {
     }
 }
 
-/// The filter of docs/events.md finds the address, as fail2ban would.
+/// F09, intrusion detection: the filter of docs/events.md finds the address, as fail2ban would.
 #[test]
 fn the_filter_on_the_page_finds_who_was_refused() {
     let page = include_str!("../../../../docs/events.md");

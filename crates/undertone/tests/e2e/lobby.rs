@@ -174,6 +174,41 @@ fn f26_list_msg_and_exit() {
     carol.expect("Alice left the chat");
 }
 
+/// F13a: whoever comes or goes is in the list, or is not, as soon as that is said; oneself never is; who is
+/// in the lobby stands first, before chats; and what is in front stays there.
+#[test]
+fn f13a_the_list_is_right_at_once_without_oneself_and_lobby_first() {
+    let scene = scene();
+    let _server = scene.server_without_console();
+    let [mut alice, mut bob] = scene.members(["Alice", "Bob"]);
+    alice.say("/chat Bob");
+    bob.expect("  Alice asks for a private chat: *");
+    bob.say("/accept");
+    alice.expect("  chat with Bob is secure *");
+
+    let mut carol = scene.member("Carol");
+    alice.expect("Carol joined the chat");
+    alice.say("/list");
+    alice.expect_next("Online: 2");
+    let mut listed = [alice.expect_next("  * (*), not verified*"), alice.expect_next("  * (*)*")];
+    listed.sort();
+    assert!(listed[0].starts_with("  Bob (") && listed[1].starts_with("  Carol ("), "{listed:?}");
+    alice.expect_next("Private chats: 1");
+    alice.expect_next("  Bob: secure with Bob, *");
+
+    carol.say("quit");
+    carol.expect_exit(0);
+    alice.expect("Carol left the chat");
+    alice.say("/list");
+    alice.expect_next("Online: 1");
+    alice.expect_next("  Bob (*");
+    alice.expect_next("Private chats: 1");
+
+    // Bob is in front all the time.
+    alice.say("for Bob alone");
+    bob.expect("[private] Alice: for Bob alone");
+}
+
 #[test]
 fn f27_the_welcome_says_ones_own_id_and_how_many_are_online() {
     let scene = scene();

@@ -14,6 +14,7 @@ mod crowd;
 mod disk;
 mod errors;
 mod events;
+mod friends;
 mod history;
 mod json;
 mod left_out;

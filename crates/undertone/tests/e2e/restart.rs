@@ -27,6 +27,7 @@ fn all_back(members: &[(&Program, &str)]) {
     }
 }
 
+/// F09: keys are kept.
 #[test]
 fn keys_certificate_invites_and_registry_are_kept() {
     let scene = scene();
@@ -105,6 +106,7 @@ fn a_relay_that_is_gone_is_said_to_be_and_what_is_written_meanwhile_is_not_lost_
     alice.expect_exit(0);
 }
 
+/// F09: what was said is kept.
 #[test]
 fn f41_after_a_crash_of_the_relay_chats_go_on_and_nothing_is_lost() {
     let scene = scene();

@@ -115,6 +115,7 @@ fn f25_an_address_in_use_is_an_error() {
     );
 }
 
+/// F09: TLS. F46e: the certificate is pinned.
 #[test]
 fn f10_the_certificate_is_our_own_and_pinned_by_the_link() {
     let scene = scene();

@@ -72,7 +72,7 @@ fn a_card_with_any_changed_bit_of_its_signature_is_refused() {
     }
 }
 
-/// F31: what proves an account on one connection.
+/// F31, F09, F46d: what proves an account on one connection is a signature over its handshake.
 #[test]
 fn f31_a_proof_holds_for_its_connection_and_card() {
     for kind in KINDS {
