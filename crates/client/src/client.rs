@@ -22,6 +22,7 @@ use runner::Runner;
 use std::io;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use undertone_engine::api::Link;
 use undertone_engine::{Command, Event};
 
 /// Commands that wait for the engine; [`Client::is_busy`] says when there is no room.
@@ -46,6 +47,7 @@ pub struct Client {
 enum Ask {
     Command { tag: u64, command: Command },
     Password { tag: u64, change: PasswordChange },
+    Link(Link),
     Quit,
 }
 
@@ -130,6 +132,13 @@ impl Client {
     #[must_use]
     pub fn change_password(&self, tag: u64, change: PasswordChange) -> bool {
         self.asks.try_send(Ask::Password { tag, change }).is_ok()
+    }
+
+    /// Another link takes the place of the one that the profile came by, as soon as the relay has let it
+    /// in anew. False: it is busy or has ended.
+    #[must_use]
+    pub fn take_link(&self, link: Link) -> bool {
+        self.asks.try_send(Ask::Link(link)).is_ok()
     }
 
     /// Ends it, after at most [`QUIT_WAIT`]. False: it is busy; try again when something was told.

@@ -134,6 +134,13 @@ fn secret_file_of(path: &Path, draw: Draw) -> Result<Zeroizing<[u8; 32]>, Secret
     Ok(secret)
 }
 
+/// A new secret takes the place of the one in a file.
+pub fn change_secret(path: &Path) -> Result<(), SecretError> {
+    let mut secret = Zeroizing::new([0; 32]);
+    system(secret.as_mut()).map_err(|_| SecretError::Randomness)?;
+    Ok(write_private(path, secret.as_ref())?)
+}
+
 /// A secret could not be read or made.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {

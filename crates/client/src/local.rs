@@ -98,6 +98,14 @@ pub struct Published {
     _lock: FileLock,
 }
 
+impl Published {
+    /// Local clients are told this from now on.
+    pub fn tell(&self, relay: &LocalRelay) -> Result<(), SecretError> {
+        let text = Zeroizing::new(serde_json::to_vec(relay).unwrap_or_default());
+        Ok(write_private(&self.file, &text)?)
+    }
+}
+
 impl Drop for Published {
     fn drop(&mut self) {
         // The lock goes next, and without it the file counts no more anyway.
@@ -124,9 +132,9 @@ impl LocalRelays {
             }
         };
         let file = self.folder.join(format!("{stem}.json"));
-        let text = Zeroizing::new(serde_json::to_vec(relay).unwrap_or_default());
-        write_private(&file, &text)?;
-        Ok(Published { file, _lock: lock })
+        let published = Published { file, _lock: lock };
+        published.tell(relay)?;
+        Ok(published)
     }
 
     /// All relays that run here now, by address.

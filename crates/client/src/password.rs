@@ -83,6 +83,13 @@ impl<'a> Keyring<'a> {
         self.opened.get(folder).cloned()
     }
 
+    /// A folder has another name now.
+    pub(crate) fn moved(&mut self, from: &Path, to: &Path) {
+        if let Some(key) = self.opened.remove(from) {
+            self.opened.insert(to.to_path_buf(), key);
+        }
+    }
+
     pub(crate) fn ask(&mut self, name: &str) -> Option<Password> {
         self.asks.password(name)
     }

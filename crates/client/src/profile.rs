@@ -31,6 +31,7 @@ use folder::Taken;
 use std::path::{Path, PathBuf};
 use undertone_engine::{CarryError, EngineError, Setup};
 use undertone_wire::ids::{ClientId, LinkKey};
+use undertone_wire::invite::Invite;
 use undertone_wire::name::Name;
 
 /// Profiles of one relay that are looked at; a home has a handful.
@@ -224,8 +225,86 @@ impl Profiles {
         Ok(Some(engine.invite_link().to_owned()))
     }
 
+    /// Profiles that know the relay at this address (`HOST:PORT`), or at any, by another key, where none
+    /// knows it by this one: the newest that may be wanted, or else the newest. Nothing is opened.
+    pub fn elsewhere(
+        &self,
+        relay: LinkKey,
+        address: Option<&str>,
+        wanted: &Wanted,
+    ) -> Result<Option<Elsewhere>, ProfileError> {
+        let is_used = |found: &Found| found.about.standing != Standing::New;
+        if known(&self.relay_folder(relay))?.iter().any(is_used) {
+            return Ok(None);
+        }
+        let mut there = Vec::new();
+        for folder in folders(&self.root)? {
+            let key = folder.file_name().and_then(|name| LinkKey::parse(name.to_str()?));
+            let Some(key) = key.filter(|key| *key != relay) else { continue };
+            let found = known(&folder)?.into_iter();
+            let here = found.filter(|found| {
+                is_used(found) && address.is_none_or(|address| found.about.relay == address)
+            });
+            there.extend(here.map(|found| Elsewhere { relay: key, found }));
+        }
+        there.sort_by_key(|one| (one.found.is_wanted(wanted), one.found.about.last_used));
+        Ok(there.pop())
+    }
+
+    /// Takes a profile along to its relay's other key, with a link that names it.
+    pub fn bring(
+        &self,
+        from: Elsewhere,
+        invite: &Invite,
+        keys: &mut Keyring<'_>,
+        clock: Clock,
+    ) -> Result<(), ProfileError> {
+        let relay = invite.relay_half().relay_key;
+        let [old, new] = [self.relay_folder(from.relay), self.relay_folder(relay)];
+        private_folder(&new)?;
+        // In one order, whoever else goes which way.
+        let _first = FileLock::wait(&old.clone().min(new.clone()).join("lock"))?;
+        let _second = FileLock::wait(&old.max(new.clone()).join("lock"))?;
+        let Found { folder, id, about } = from.found;
+        let lock = match folder::take(&folder)? {
+            Taken::Ours(lock) => lock,
+            Taken::Held(process) => {
+                return Err(ProfileError::Held { name: about.name.unwrap_or(id), process });
+            }
+        };
+        let mut opened = folder::open(&folder, about, lock, keys)?;
+        opened.take_link(invite, clock)?;
+        // A crash here leaves a profile in the old place that knows the new key: it is brought again.
+        let to = new.join(folder.file_name().unwrap_or_default());
+        keys.moved(&folder, &to);
+        drop(opened);
+        Ok(std::fs::rename(&folder, &to).map_err(at(&folder))?)
+    }
+
     fn relay_folder(&self, relay: LinkKey) -> PathBuf {
         self.root.join(relay.to_string())
+    }
+}
+
+/// A profile that knows a relay by another key.
+#[derive(Debug)]
+pub struct Elsewhere {
+    /// The key that it knows.
+    pub relay: LinkKey,
+    found: Found,
+}
+
+impl Elsewhere {
+    /// Whose it is.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.found.name()
+    }
+
+    /// Whether this is one of those that are wanted.
+    #[must_use]
+    pub fn is_wanted(&self, wanted: &Wanted) -> bool {
+        self.found.is_wanted(wanted)
     }
 }
 

@@ -41,6 +41,9 @@ pub enum Input {
     /// This profile is a copy that was put back, or the person decided that of two copies this one
     /// counts: the device takes new keys before it says anything. Given before a link stands.
     Renew,
+    /// A link that leads to the same people: it takes the place of the one that the profile came by,
+    /// as soon as the relay has let one in, or at once where the relay's key is another one. Told by [`EventKind::LinkTaken`] where it is another one.
+    Link(Link),
 }
 
 /// What a person or program can ask for.
@@ -477,6 +480,11 @@ pub enum EventKind {
     Blocked(Person),
     /// To [`Command::Invite`]: a secret, for one person.
     Link(Link),
+    /// Another link counts from now on.
+    LinkTaken {
+        /// It leads into another lobby than before.
+        lobby: bool,
+    },
     /// Somebody came by a link that somebody else has come by before.
     LinkUsedTwice(Person),
     /// An account has another name.
@@ -692,6 +700,9 @@ pub enum NotSent {
     /// One is in the room no more.
     #[error("you are no longer in the room")]
     RoomLeft,
+    /// The lobby it was written for is one's own no more.
+    #[error("the lobby is another one now; write it again if they may read it")]
+    OtherLobby,
     /// The relay refused it for good.
     #[error("refused by the relay: {0}")]
     Refused(Code),
@@ -746,6 +757,9 @@ pub enum Trouble {
         /// Whose, as claimed.
         name: String,
     },
+    /// Somebody is called `Server`, and the link that one came by says nothing of an operator.
+    #[error("somebody is called Server, and your link names no operator")]
+    NoOperator,
     /// A member signed a change that it had no right to make, or made more than anybody needs.
     #[error("{name} changed {place} as no member may ({cause}); it goes on without them for now")]
     Misbehaved {

@@ -567,8 +567,12 @@ impl Cx<'_> {
 
     fn note_met(&mut self, id: ClientId, name: &Name, account: &AccountKey, at: Source) -> bool {
         if !self.core.people.may_be_called(name, account) {
-            let name = name.as_str().to_owned();
-            self.trouble(Trouble::BadSignature { name });
+            let trouble = if self.core.people.knows_operator() {
+                Trouble::BadSignature { name: name.as_str().to_owned() }
+            } else {
+                Trouble::NoOperator
+            };
+            self.trouble(trouble);
             return false;
         }
         if id == self.core.identity.client_id {

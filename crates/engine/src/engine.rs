@@ -4,6 +4,7 @@ mod carried;
 mod commands;
 mod farewell;
 mod inbox;
+mod link;
 mod presence;
 mod registration;
 mod replies;
@@ -16,11 +17,11 @@ pub(crate) use farewell::Leaving;
 pub(crate) use rows::rows_under;
 pub(crate) use trust::OwnLinks;
 
-use crate::api::{CommandError, EventKind, Input, Step};
+use crate::api::{CommandError, EventKind, Input, Link, Step};
 use crate::core::{Ask, Core, Cx, Profile, WentBack};
 use crate::direct::Chats;
 use crate::engine::rows::{
-    KeysRow, MLS_ROWS, VERSION, identity_of, inviter_of, keys_row, load_lobby, operator_of, row,
+    KeysRow, MLS_ROWS, VERSION, identity_of, inviter_of, keys_row, load_lobby, row,
 };
 use crate::identity::Identity;
 use crate::lobby::Lobby;
@@ -73,7 +74,17 @@ pub struct Engine {
     lobby: Option<Lobby>,
     chats: Chats,
     rooms: Rooms,
-    invite: String,
+    way: Way,
+}
+
+/// The way to the relay, and into its lobby.
+#[derive(Debug)]
+struct Way {
+    /// The link that one comes by.
+    link: String,
+    /// The one that counts as soon as the relay has let one in.
+    next: Option<Invite>,
+    /// This is the operator's own member.
     operator: bool,
 }
 
@@ -106,7 +117,7 @@ impl Engine {
         let keys = keys_row(&identity, &setup.link, setup.operator);
         let operator_hash = match operator_account {
             Some(hash) => hash.0.first_chunk().copied(),
-            None => operator_of(&invite),
+            None => invite.operator(),
         };
         let people = People::new(operator_hash, inviter_of(&invite));
         let mut core = Core::new(identity, profile, provider, seal, people);
@@ -116,8 +127,8 @@ impl Engine {
         cx.put_profile();
         let lobby = load_lobby(&cx, &invite, &BTreeMap::new())?;
         let (chats, rooms) = (Chats::default(), Rooms::default());
-        let (invite, operator) = (setup.link, setup.operator);
-        let mut engine = Self { core, lobby, chats, rooms, invite, operator };
+        let way = Way { link: setup.link, next: None, operator: setup.operator };
+        let mut engine = Self { core, lobby, chats, rooms, way };
         engine.finish(&mut step, &key);
         Ok((engine, step))
     }
@@ -146,7 +157,7 @@ impl Engine {
         let operator = if keys.operator {
             identity.account.public().hash().0.first_chunk().copied()
         } else {
-            operator_of(&invite)
+            invite.operator()
         };
         let mut people = People::new(operator, inviter_of(&invite));
         for contact in rows_under::<Contact>(&named, b"contact/") {
@@ -165,12 +176,12 @@ impl Engine {
         let chats = Chats::load(&cx, &named).ok_or(EngineError::Profile("chats"))?;
         let rooms = Rooms::load(&cx, &named).ok_or(EngineError::Profile("rooms"))?;
         let lobby = load_lobby(&cx, &invite, &named)?;
-        let invite = keys.invite.clone();
+        let way = Way { link: keys.invite.clone(), next: None, operator: keys.operator };
         let sessions = lobby.iter().filter_map(Lobby::session);
         let sessions = sessions.chain(rooms.sessions()).chain(chats.sessions());
         let used: Vec<_> = sessions.map(|session| session.group.group_id()).collect();
         core.provider.keep_groups(&used);
-        Ok(Self { core, lobby, chats, rooms, invite, operator: keys.operator })
+        Ok(Self { core, lobby, chats, rooms, way })
     }
 
     /// Takes one input and says what follows. Commit `writes` in one transaction; only then
@@ -179,12 +190,12 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Now, key: StepKey) -> Step {
         let mut step = Step::default();
         self.core.provider.begin(key.clone());
-        let Self { core, lobby, chats, rooms, invite, .. } = self;
+        let Self { core, lobby, chats, rooms, way } = self;
         let mut cx = Cx { core, step: &mut step, now, key: &key, tag: None, draws: 0 };
-        Hands { cx: &mut cx, lobby, chats, rooms, invite }.handle(input);
+        Hands { cx: &mut cx, lobby, chats, rooms, way }.handle(input);
         silence::watch(&mut cx);
-        Hands { cx: &mut cx, lobby, chats, rooms, invite }.age();
-        Hands { cx: &mut cx, lobby, chats, rooms, invite }.go();
+        Hands { cx: &mut cx, lobby, chats, rooms, way }.age();
+        Hands { cx: &mut cx, lobby, chats, rooms, way }.go();
         if std::mem::take(&mut self.core.wants_new_id) {
             self.take_new_id(&mut step, now, &key);
         }
@@ -200,13 +211,13 @@ impl Engine {
     /// that it is let into.
     fn renew(&mut self, step: &mut Step, now: Now, key: &StepKey, cause: &'static str) {
         step.sends.clear();
-        let Self { core, lobby, chats, rooms, invite, operator } = self;
+        let Self { core, lobby, chats, rooms, way } = self;
         core.unlink();
         if !core.identity.renew_device(&core.provider, key) {
             return;
         }
         core.renewed_at = Some(now.mono_ms);
-        let keys = keys_row(&core.identity, invite, *operator);
+        let keys = keys_row(&core.identity, &way.link, way.operator);
         let mut cx = Cx { core, step, now, key, tag: None, draws: DRAWS_OF_RENEWING };
         chats.renew(&mut cx, cause);
         rooms.renew(&mut cx, cause);
@@ -262,10 +273,10 @@ impl Engine {
         self.core.key.as_ref()
     }
 
-    /// The link the profile was made with.
+    /// The link that the profile comes by: the one it was made with, or a later one.
     #[must_use]
     pub fn invite_link(&self) -> &str {
-        &self.invite
+        &self.way.link
     }
 
     /// One's own id.
@@ -351,8 +362,7 @@ struct Hands<'a, 'b> {
     lobby: &'a mut Option<Lobby>,
     chats: &'a mut Chats,
     rooms: &'a mut Rooms,
-    /// The link that one came by.
-    invite: &'a str,
+    way: &'a mut Way,
 }
 
 impl Hands<'_, '_> {
@@ -381,6 +391,7 @@ impl Hands<'_, '_> {
                     self.cx.core.noticed = Some("restored");
                 }
             }
+            Input::Link(Link(link)) => self.take_link(&link),
             Input::Rows { tag, rows } => self.cx.show_history(tag, &rows),
             Input::Tick => self.tick(),
         }

@@ -490,6 +490,46 @@ impl Lobby {
         self.store(cx);
     }
 
+    /// A lobby one has not been in.
+    pub(crate) fn enter_new(cx: &mut Cx<'_>, keys: LobbyKeys, open: bool) -> Option<Self> {
+        let mut lobby = Self::load(cx, keys, open, &BTreeMap::new())?;
+        lobby.store(cx);
+        Some(lobby)
+    }
+
+    /// Another lobby takes the place of this one. What was written for those in this one does not go
+    /// into it; what they have said stays in the history.
+    pub(crate) fn exchange(&mut self, cx: &mut Cx<'_>, keys: LobbyKeys, open: bool) {
+        self.leave(cx);
+        (self.keys, self.open) = (keys, open);
+        self.keep_secret(cx);
+        self.store(cx);
+    }
+
+    /// There is no lobby any more.
+    pub(crate) fn close(mut self, cx: &mut Cx<'_>) {
+        self.leave(cx);
+        self.store(cx);
+    }
+
+    fn leave(&mut self, cx: &mut Cx<'_>) {
+        self.unlink(cx);
+        self.forget_knock(cx);
+        if let Some(session) = self.session.take() {
+            session.delete(cx);
+        }
+        let lost = self.outbox.give_up_all(cx);
+        tell_not_sent(cx, Conversation::Lobby, &lost, NotSent::OtherLobby);
+        self.outbox.end(cx);
+        self.missing.clear(cx);
+        self.door.forget(cx, &self.keys);
+        self.door.next_number = 0;
+        self.row = Row::default();
+        self.tries = Tries::default();
+        self.reopen = None;
+        (self.entered, self.told_waiting, self.resumed) = (false, false, false);
+    }
+
     /// The lobby's own secret is among what MLS stores.
     pub(crate) fn keep_secret(&self, cx: &Cx<'_>) {
         // It was stored when the profile was loaded, in the same way.

@@ -115,6 +115,11 @@ impl People {
         Self { operator, inviter, ..Self::default() }
     }
 
+    /// Another link counts: it names these.
+    pub(crate) fn came_by(&mut self, operator: Option<[u8; 16]>, inviter: Option<[u8; 16]>) {
+        (self.operator, self.inviter) = (operator, inviter);
+    }
+
     pub(crate) fn remember(&mut self, contact: Contact) {
         self.contacts.insert(contact.client_id, contact);
     }
@@ -256,6 +261,11 @@ impl People {
     pub(crate) fn may_be_called(&self, name: &Name, account: &AccountKey) -> bool {
         let proven = self.operator.is_some_and(|hash| account.hash().0.starts_with(&hash));
         !name.is_operator() || proven
+    }
+
+    /// Whether the link that one came by says who the operator is.
+    pub(crate) fn knows_operator(&self) -> bool {
+        self.operator.is_some()
     }
 
     pub(crate) fn came(&mut self, present: &Present) -> bool {

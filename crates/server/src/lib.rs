@@ -47,7 +47,7 @@ mod upkeep;
 mod tests;
 
 pub use config::{Acme, Config, KeyKind, Limits, Quotas, TlsMode};
-pub use data::{End, Invite, InviteError, NotRunning, OperatorAccess, Terms};
+pub use data::{DEFAULT_INVITE, End, Invite, InviteError, NotRunning, OperatorAccess, Terms};
 pub use error::StartError;
 pub use events::{Event, Reason};
 pub use gate::PerAddress;

@@ -9,11 +9,14 @@ use crate::text::{harmless, one_line};
 use crate::times::Times;
 use crossbeam_channel::{Receiver, never, select};
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use undertone_client::client::{Client, Status, Told};
 use undertone_client::clock::wall_ms;
-use undertone_engine::api::{Conversation, Ended, Message, Room, RoomId, RoomOrder, RoomOver, Who};
+use undertone_engine::api::{
+    Conversation, Ended, Link, Message, Room, RoomId, RoomOrder, RoomOver, Who,
+};
 use undertone_engine::{Command, Event, EventKind};
+use undertone_wire::ids::EntryId;
 
 /// Orders that are remembered until they are carried out.
 const MAX_REMEMBERED: usize = 1_024;
@@ -34,6 +37,8 @@ pub struct Sources<'a> {
     pub lines: &'a Receiver<Line>,
     /// What the relay tells of its connections, a line each.
     pub news: &'a Receiver<String>,
+    /// The lobby is another one: the link that leads there.
+    pub links: &'a Receiver<Link>,
     /// Somebody wants the server to end.
     pub stop: &'a Receiver<()>,
 }
@@ -69,6 +74,7 @@ impl Console<'_> {
                 },
                 recv(sources.news) -> news => self.view.news(news.ok()),
                 recv(lines) -> line => self.line(line.unwrap_or(Line::End)),
+                recv(self.links(sources)) -> link => self.view.move_to(link.ok()),
                 recv(sources.stop) -> _ => self.view.quits = true,
                 default(self.pause()) => {}
             }
@@ -99,6 +105,11 @@ impl Console<'_> {
                 break;
             }
         }
+        if let Some(link) = self.view.moves.take_if(|moves| moves.is_due()).map(|moves| moves.link)
+            && !self.client.take_link(link.clone())
+        {
+            self.view.moves = Some(Moves { link, said: None, by: Instant::now() });
+        }
         if self.view.quits && !self.asked_to_quit {
             self.asked_to_quit = self.client.quit();
         }
@@ -113,6 +124,14 @@ impl Console<'_> {
         }
     }
 
+    /// One lobby after the other.
+    fn links(&self, sources: &Sources<'_>) -> Receiver<Link> {
+        if self.view.moves.is_some() || self.client.is_busy() {
+            return never();
+        }
+        sources.links.clone()
+    }
+
     fn takes_lines(&self) -> bool {
         let waits = self.view.joined && !self.view.asks.is_empty();
         let room = self.view.asks.len() < MAX_EARLY;
@@ -120,7 +139,8 @@ impl Console<'_> {
     }
 
     fn pause(&self) -> Duration {
-        if self.view.asks.is_empty() || !self.view.joined { IDLE } else { BUSY }
+        let waits = !self.view.asks.is_empty() && self.view.joined || self.view.moves.is_some();
+        if waits { BUSY } else { IDLE }
     }
 
     fn line(&mut self, line: Line) {
@@ -150,7 +170,36 @@ struct View {
     joined: bool,
     quits: bool,
     over: bool,
+    /// The lobby ends, and who is in it is told so.
+    moves: Option<Moves>,
 }
+
+/// On the way into another lobby.
+struct Moves {
+    link: Link,
+    /// The farewell that is on its way to the relay.
+    said: Option<Farewell>,
+    /// It is not waited for longer.
+    by: Instant,
+}
+
+enum Farewell {
+    Ordered(u64),
+    Queued(EntryId),
+}
+
+impl Moves {
+    fn is_due(&self) -> bool {
+        self.said.is_none() || self.by <= Instant::now()
+    }
+}
+
+/// How long who is in a lobby that ends may take to be told.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What they are told.
+const LOBBY_ENDS: &str = "This lobby has ended, and there is a new one. The operator has the link to it: \
+                          undertone client LINK keeps your name, your chats and your rooms.";
 
 impl View {
     fn new(times: Times) -> Self {
@@ -164,6 +213,43 @@ impl View {
             joined: false,
             quits: false,
             over: false,
+            moves: None,
+        }
+    }
+
+    /// Tells who is in the lobby that it ends; then the member goes to the other one.
+    fn move_to(&mut self, link: Option<Link>) {
+        let Some(link) = link else { return };
+        let mut said = None;
+        if self.joined {
+            let tag = self.next_tag;
+            let text = LOBBY_ENDS.to_owned();
+            self.order(
+                format!("Broadcast: {text}"),
+                Command::Send { to: Conversation::Lobby, text },
+            );
+            said = Some(Farewell::Ordered(tag));
+        }
+        self.moves = Some(Moves { link, said, by: Instant::now() + FAREWELL });
+    }
+
+    /// Follows the farewell on its way.
+    fn follow_farewell(&mut self, event: &Event) {
+        let Some(moves) = &mut self.moves else { return };
+        match (&moves.said, &event.kind) {
+            (Some(Farewell::Ordered(tag)), EventKind::Queued { message, .. })
+                if event.tag == Some(*tag) =>
+            {
+                moves.said = Some(Farewell::Queued(*message));
+            }
+            (Some(Farewell::Ordered(tag)), EventKind::Failed(_)) if event.tag == Some(*tag) => {
+                moves.said = None;
+            }
+            (
+                Some(Farewell::Queued(said)),
+                EventKind::AtRelay { message, .. } | EventKind::NotSent { message, .. },
+            ) if message == said => moves.said = None,
+            _ => {}
         }
     }
 
@@ -231,6 +317,7 @@ impl View {
     }
 
     fn event(&mut self, event: Event, wall_ms: u64) {
+        self.follow_farewell(&event);
         let order = event.tag.and_then(|tag| self.orders.remove(&tag));
         match event.kind {
             EventKind::Failed(error) => return self.problem((&error).into()),
@@ -288,6 +375,10 @@ impl View {
                 self.say(format!("  the operator's member has new keys ({cause})"));
             }
             EventKind::LobbyEntered { .. } => self.joined = true,
+            EventKind::LinkTaken { lobby: true } => {
+                self.joined = false;
+                self.say("  the lobby is a new one: undertone invite new makes links to it");
+            }
             EventKind::Rooms(rooms) => rooms.iter().for_each(|room| self.note(room)),
             EventKind::RoomEntered { room, by: Some(by), .. } => {
                 self.note(&room);

@@ -9,7 +9,7 @@ use undertone_client::store::StoreError;
 use undertone_engine::api::{CommandError, RoomNameError, Trouble};
 use undertone_engine::{CarryError, EngineError};
 use undertone_wire::frame::Code;
-use undertone_wire::invite::InviteError;
+use undertone_wire::invite::{InviteError, relay_fingerprint};
 use undertone_wire::link::{LinkError, Refusal};
 use undertone_wire::name::{Name, NameError};
 
@@ -150,6 +150,9 @@ impl Report {
             Trouble::BadSignature { .. } => {
                 "it was dropped; compare fingerprints (/whoami) another way before you go on"
             }
+            Trouble::NoOperator => {
+                "it was dropped; a newer link of the operator names them: undertone client LINK"
+            }
             Trouble::Full { .. } | Trouble::Vanished { .. } => {
                 "nothing to do but wait; tell the operator"
             }
@@ -219,11 +222,10 @@ impl From<&ConnectError> for Report {
             Blame::Machine => Exit::Failed,
         };
         if let ConnectError::Link(LinkError::WrongRelayKey { named, shown }) = error {
+            let [named, shown] = [named, shown].map(relay_fingerprint);
             let help = format!(
-                "the link names {}, this is {}; if the operator says that the relay has a new key, \
-                 take a new link: undertone client LINK; if not, somebody is in between",
-                named.short(),
-                shown.short()
+                "known: {named}; this is: {shown}; if its operator says that this is right, a new link \
+                 accepts it: undertone client LINK --pin '{shown}'; if not, somebody is in between"
             );
             return Self::new(exit, error, help);
         }

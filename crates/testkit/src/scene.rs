@@ -89,6 +89,13 @@ impl Scene {
         Server::of(self.run(&all), arguments.contains(&"--no-console"))
     }
 
+    /// Another relay on the same computer.
+    pub fn server_of_another_folder(&self) -> Server {
+        let data = self.home().join("another-relay");
+        let data = data.to_str().unwrap();
+        Server::of(self.run(&["server", "--listen", "127.0.0.1:0", "--data", data]), false)
+    }
+
     /// A client without arguments but these.
     pub fn client(&self, arguments: &[&str]) -> Program {
         let mut all = vec!["client"];

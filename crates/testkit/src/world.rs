@@ -4,8 +4,8 @@
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use undertone_engine::api::Who;
 use undertone_engine::api::{Conversation, RoomOrder, Table};
+use undertone_engine::api::{Link, Who};
 use undertone_engine::watch::Uses;
 use undertone_engine::{
     Carried, Command, Engine, Event, EventKind, Input as EngineInput, SealKey, StepKey, Write,
@@ -365,6 +365,33 @@ impl World {
     /// The person restored this profile, or decided that this copy of it counts.
     pub fn renew(&mut self, at: usize) {
         self.input(at, EngineInput::Renew);
+    }
+
+    /// Somebody who is here already takes the world's link.
+    pub fn take_link(&mut self, at: usize) {
+        let link = Link(self.link.clone());
+        self.input(at, EngineInput::Link(link));
+    }
+
+    /// The relay's keys are lost, and it gets others; its link names them. Who is connected is not any
+    /// more: [`World::start_relay`] follows.
+    pub fn change_relay_key(&mut self) {
+        self.stop_relay();
+        self.relay_key = LinkKey(bytes(&mut self.rng));
+        let invite = Invite::parse(&self.link).unwrap();
+        let relay = RelayInvite { relay_key: self.relay_key, ..invite.relay_half().clone() };
+        let (lobby, operator) = (invite.lobby_half().cloned(), invite.operator());
+        let link = Invite::new(invite.origin, relay, lobby, invite.inviter);
+        self.link = link.of_operator(operator).to_link();
+    }
+
+    /// The same relay has another lobby: whoever is added from now on comes into it.
+    pub fn change_lobby(&mut self) {
+        let invite = Invite::parse(&self.link).unwrap();
+        let lobby = LobbySecret::from_bytes(bytes(&mut self.rng));
+        let (relay, operator) = (invite.relay_half().clone(), invite.operator());
+        let link = Invite::new(invite.origin, relay, Some(lobby), invite.inviter);
+        self.link = link.of_operator(operator).to_link();
     }
 
     /// Changes stored rows whose names begin so, as somebody can who has the profile and its key;

@@ -294,7 +294,11 @@ pub(crate) enum InviteSub {
     /// End an invite: nobody joins with it any more, who has joined stays
     Revoke {
         /// Its id, as `list` shows it
-        id: String,
+        #[arg(required_unless_present = "room", conflicts_with = "room")]
+        id: Option<String>,
+        /// End all invites, and begin a new lobby: only who gets the new link comes into it
+        #[arg(long)]
+        room: bool,
     },
 }
 

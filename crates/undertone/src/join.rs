@@ -17,13 +17,14 @@ use undertone_client::local::{LocalRelay, LocalRelays};
 use undertone_client::password::Keyring;
 use undertone_client::profile::{Choice, Opened, Profiles, Wanted};
 use undertone_engine::Setup;
+use undertone_engine::api::Link;
 use undertone_terminal::input::{self, Line};
 use undertone_terminal::output::Output;
 use undertone_terminal::plain;
 use undertone_terminal::report::{Exit, Report};
 use undertone_terminal::times::Times;
 use undertone_wire::account::AccountKind;
-use undertone_wire::invite::Invite;
+use undertone_wire::invite::{Invite, relay_fingerprint};
 use undertone_wire::name::Name;
 
 /// How long a relay's port gets to answer before it counts as out of reach.
@@ -46,10 +47,13 @@ pub(crate) fn run(
     let mut asker = Asker::new(&lines, &stop, output, arguments.json);
     asker.given = passwords::of_file(arguments.password.password_file.as_deref())?;
     let mut keys = Keyring::new(&mut asker);
-    let link = link(&arguments, places, &profiles, &lines, &mut keys)?;
+    let (link, source) = link(&arguments, places, &profiles, &lines, &mut keys)?;
     let invite = Invite::parse(&link)?;
     if let Some(pin) = &arguments.pin {
         first_use::check(pin, &invite.relay_half().relay_key)?;
+    }
+    if source == Source::Outside {
+        go_over(&arguments, name.as_ref(), &profiles, &invite, &mut keys)?;
     }
     let choice = choose(&arguments, name.as_ref(), &profiles, &invite, &mut keys)?;
     let greeted = asker.has_asked;
@@ -61,6 +65,7 @@ pub(crate) fn run(
     let named = opened.engine.name().is_some();
     let guarded = opened.profile.is_guarded();
     opened.renews |= arguments.renew;
+    opened.link = (source == Source::Outside).then_some(Link(link));
     let lobby = invite.lobby_half().is_some();
     let dial = Dial::Socket(Endpoint::of(&invite).showing(own));
     let client = Client::start(opened, dial, Clock::start()).map_err(|error| {
@@ -95,6 +100,15 @@ pub(crate) fn certificate(files: &str) -> Result<ClientCertificate, Report> {
         .map_err(|error| Report::new(Exit::Failed, error, help))
 }
 
+/// Where a link came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// Somebody gave it, or confirmed the relay.
+    Outside,
+    /// The profile has it, or a relay of this computer says it in a file of the same person.
+    Here,
+}
+
 /// The link that leads to the relay that is meant.
 fn link(
     arguments: &Arguments,
@@ -102,16 +116,56 @@ fn link(
     profiles: &Profiles,
     lines: &Receiver<Line>,
     keys: &mut Keyring<'_>,
-) -> Result<String, Report> {
+) -> Result<(String, Source), Report> {
+    let pin = arguments.pin.as_deref();
     match arguments.link.as_deref() {
-        Some("-") => first_line(lines),
-        Some(link) if link.contains("://") => Ok(link.to_owned()),
+        Some("-") => Ok((first_line(lines)?, Source::Outside)),
+        Some(link) if link.contains("://") => Ok((link.to_owned(), Source::Outside)),
         Some(address) => match link_of_address(address, places, profiles, keys)? {
-            Some(link) => Ok(link),
-            None => first_use::link(address, arguments.pin.as_deref(), lines),
+            // What is known of this address is not what was confirmed now.
+            Some(link) if pin.is_none_or(|pin| is_pinned(&link, pin)) => Ok((link, Source::Here)),
+            _ => Ok((first_use::link(address, pin, lines)?, Source::Outside)),
         },
-        None => link_of_nothing(places, profiles, keys),
+        None => Ok((link_of_nothing(places, profiles, keys)?, Source::Here)),
     }
+}
+
+fn is_pinned(link: &str, pin: &str) -> bool {
+    Invite::parse(link)
+        .is_ok_and(|invite| first_use::check(pin, &invite.relay_half().relay_key).is_ok())
+}
+
+/// A relay of this address may be known by another key. Then somebody is in between, or the relay has a
+/// new one: the person has to say so, and the profile goes on there.
+fn go_over(
+    arguments: &Arguments,
+    name: Option<&Name>,
+    profiles: &Profiles,
+    invite: &Invite,
+    keys: &mut Keyring<'_>,
+) -> Result<(), Report> {
+    let now = invite.relay_half().relay_key;
+    let wanted = wanted(arguments, name);
+    let address = invite.origin.authority();
+    let known = profiles.elsewhere(now, Some(&address), &wanted);
+    let Some(known) = known.map_err(|error| Report::from(&error))? else { return Ok(()) };
+    if arguments.pin.is_none() {
+        let [before, now] = [known.relay, now].map(|key| relay_fingerprint(&key));
+        let error = format!(
+            "{address} has another key than the one that {} knows: possible man in the middle",
+            known.name()
+        );
+        let help = format!(
+            "known: {before}; this link: {now}; if its operator says that this is right, it is \
+             accepted by: undertone client LINK --pin '{now}'"
+        );
+        return Err(Report::new(Exit::NotTrusted, error, help));
+    }
+    if known.is_wanted(&wanted) {
+        let brought = profiles.bring(known, invite, keys, Clock::start());
+        brought.map_err(|error| Report::from(&error))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn first_line(lines: &Receiver<Line>) -> Result<String, Report> {
@@ -199,12 +253,16 @@ fn choose(
     keys: &mut Keyring<'_>,
 ) -> Result<Choice, Report> {
     let relay = invite.relay_half().relay_key;
-    let wanted = match (&arguments.profile, name) {
+    let wanted = wanted(arguments, name);
+    profiles.choose(relay, &wanted, keys).map_err(|error| Report::from(&error))
+}
+
+fn wanted(arguments: &Arguments, name: Option<&Name>) -> Wanted {
+    match (&arguments.profile, name) {
         (Some(profile), _) => Wanted::Existing(profile.clone()),
         (None, Some(name)) => Wanted::Named(name.clone()),
         (None, None) => Wanted::Latest,
-    };
-    profiles.choose(relay, &wanted, keys).map_err(|error| Report::from(&error))
+    }
 }
 
 /// A new profile, where none is meant or all are held.

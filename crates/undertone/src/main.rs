@@ -10,6 +10,7 @@ mod key;
 mod lobby;
 mod log_line;
 mod members;
+mod moves;
 mod operate;
 mod origin;
 mod outside;

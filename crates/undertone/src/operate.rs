@@ -9,16 +9,18 @@ use undertone_client::clock::wall_ms;
 use undertone_client::endpoint::{ClientCertificate, Endpoint};
 use undertone_client::local::{LocalRelay, LocalRelays, certificate_pin, reached_at};
 use undertone_client::operator::{OperatorError, OperatorLink};
-use undertone_server::OperatorAccess;
+use undertone_server::{DEFAULT_INVITE, OperatorAccess};
 use undertone_terminal::output::Output;
 use undertone_terminal::report::{Exit, Report};
 use undertone_terminal::text::one_line;
 use undertone_terminal::times::day_and_time;
-use undertone_wire::codec::Text;
+use undertone_wire::codec::{List, Text};
 use undertone_wire::frame::{Code, InviteLine, OperatorCommand, Reply};
 use undertone_wire::ids::EntryId;
 use undertone_wire::invite::{CertificatePin, Invite, RelayInvite};
+use undertone_wire::limits::{MAX_INVITES, MAX_LABEL};
 use undertone_wire::link::{Psk, PskId};
+use undertone_wire::lobby::LobbySecret;
 
 /// Live, until it is interrupted or the relay ends.
 pub(crate) fn observe(relay: &Relay, places: &Places, output: &mut Output) -> Result<Exit, Report> {
@@ -50,7 +52,8 @@ pub(crate) fn invite(
             there.new_invite(label, *no_room, (*uses, *expires), output)
         }
         InviteSub::List => there.list(output),
-        InviteSub::Revoke { id } => there.revoke(id, output),
+        InviteSub::Revoke { id: Some(id), .. } => there.revoke(id, output),
+        InviteSub::Revoke { id: None, .. } => there.revoke_room(output),
     }
 }
 
@@ -150,6 +153,17 @@ impl There {
                 "give at most 128 bytes: --label WORD",
             )
         })?;
+        let lobby = if no_room { None } else { Some(lobby::secret(&self.data)?) };
+        say(output, &self.make(label, (uses, lifetime), lobby)?)
+    }
+
+    /// A link with a relay half of its own.
+    fn make(
+        &self,
+        label: Text<MAX_LABEL>,
+        (uses, lifetime): (Option<u32>, Option<u64>),
+        lobby: Option<LobbySecret>,
+    ) -> Result<String, Report> {
         let command = OperatorCommand::InviteNew { label, uses, lifetime };
         let Reply::Invited { id, psk, .. } = self.answer(command)? else {
             return Err(unexpected());
@@ -166,17 +180,44 @@ impl There {
             psk_id: PskId(id.0),
             psk: Psk::from_bytes(psk.0),
         };
-        let lobby = if no_room { None } else { Some(lobby::secret(&self.data)?) };
-        let inviter = printed.and_then(|invite| invite.inviter).filter(|_| !no_room);
-        let link = Invite::new(origin, relay, lobby, inviter).to_link();
+        let operator = printed.as_ref().and_then(Invite::operator);
+        let inviter = printed.and_then(|invite| invite.inviter).filter(|_| lobby.is_some());
+        Ok(Invite::new(origin, relay, lobby, inviter).of_operator(operator).to_link())
+    }
+
+    /// No link that there is leads anywhere any more, and the lobby is another one.
+    fn revoke_room(&self, output: &mut Output) -> Result<Exit, Report> {
+        if lobby::is_open(&self.access.relay, self.local.as_ref()) {
+            let error = "an open relay has one lobby, which everybody finds";
+            let help = "start it with --access invite, and its lobby is one of its own";
+            return Err(Report::new(Exit::Refused, error, help));
+        }
+        for id in self.invites()?.iter().map(|invite| invite.id) {
+            match self.answer(OperatorCommand::InviteRevoke { id })? {
+                Reply::Done { .. } => {}
+                _ => return Err(unexpected()),
+            }
+        }
+        let lobby = lobby::change(&self.data)?;
+        let label = Text::new(DEFAULT_INVITE.to_owned()).unwrap_or_default();
+        let link = self.make(label, (None, None), Some(lobby))?;
+        say(
+            output,
+            "All links are revoked, and the lobby is a new one. Members stay members; with this link they",
+        )?;
+        say(output, "come into it, and keep their names, chats and rooms: undertone client LINK")?;
         say(output, &link)
     }
 
+    fn invites(&self) -> Result<List<InviteLine, MAX_INVITES>, Report> {
+        match self.answer(OperatorCommand::InviteList)? {
+            Reply::Invites { invites, .. } => Ok(invites),
+            _ => Err(unexpected()),
+        }
+    }
+
     fn list(&self, output: &mut Output) -> Result<Exit, Report> {
-        let Reply::Invites { invites, .. } = self.answer(OperatorCommand::InviteList)? else {
-            return Err(unexpected());
-        };
-        for invite in invites.iter() {
+        for invite in self.invites()?.iter() {
             let label = one_line(invite.label.as_str());
             say(output, &format!("{}  {}  {label}", invite.id, state(invite)))?;
         }

@@ -3,14 +3,15 @@
 use crate::args::{Access, LogFormat, ProxyHeader, Server as Arguments};
 use crate::lobby;
 use crate::log_line;
+use crate::moves::Watch;
 use crate::origin;
 use crate::places::Places;
 use crate::settings::ServerSettings;
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use undertone_client::client::Client;
 use undertone_client::clock::Clock;
@@ -19,6 +20,7 @@ use undertone_client::local::{LocalRelay, LocalRelays, Published, certificate_pi
 use undertone_client::password::{Keyring, Nobody};
 use undertone_client::profile::{Choice, Opened, Profiles, Wanted};
 use undertone_engine::Setup;
+use undertone_engine::api::Link;
 use undertone_server::{
     Acme, Config, Event, ForwardHeader, KeyKind, Page, Proxies, Server, ServerHandle, StartError,
     TlsMode,
@@ -64,8 +66,12 @@ pub(crate) fn run(
     let member =
         lines.map(|lines| Ok::<_, Report>((lines, Member::open(&server, &config, &lobby)?)));
     let member = member.transpose()?;
-    let link = link(&server, &config, &lobby, member.as_ref().map(|(_, member)| member));
-    let published = publish(&server, &config, places, link.clone())?;
+    let inviter = member.as_ref().and_then(|(_, member)| member.inviter());
+    let link = link(&server, &config, &lobby, inviter.clone());
+    let published = publish(&local(&server, &config, link.clone()), places)?;
+    let published = Arc::new(Mutex::new(published));
+    let links =
+        if config.open { never() } else { watch(&server, &config, lobby, inviter, &published)? };
     let only_here = config.url.is_none() && server.local_address().ip().is_loopback();
     let shown = link.filter(|_| member.is_some());
     greet(output, &server, shown, (only_here, config.open));
@@ -74,7 +80,7 @@ pub(crate) fn run(
             let news = news(server.events())?;
             let client = member.start(&server)?;
             let interactive = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-            let sources = Sources { lines: &lines, news: &news, stop: &stop };
+            let sources = Sources { lines: &lines, news: &news, links: &links, stop: &stop };
             console::run(client, &sources, output, interactive);
         }
         None => log(&server.events(), &stop, output, arguments.log_format),
@@ -83,13 +89,46 @@ pub(crate) fn run(
     Ok(Exit::Done)
 }
 
-fn end(published: Published, server: Arc<ServerHandle>) {
-    drop(published);
-    // The console's connection holds it only for moments.
-    if let Some(server) = Arc::into_inner(server) {
+/// Notices another lobby.
+fn watch(
+    server: &Arc<ServerHandle>,
+    config: &Config,
+    lobby: LobbySecret,
+    inviter: Option<Inviter>,
+    published: &Arc<Mutex<Published>>,
+) -> Result<Receiver<Link>, Report> {
+    let (server, published) = (Arc::downgrade(server), Arc::downgrade(published));
+    let (data, config) = (config.data.clone(), config.clone());
+    let local = Box::new(move |server: &ServerHandle, lobby: &LobbySecret| {
+        let link = link(server, &config, lobby, inviter.clone())?;
+        Some(local(server, &config, Some(link)))
+    });
+    Watch { server, data, lobby, published, local }.start()
+}
+
+fn end(published: Arc<Mutex<Published>>, server: Arc<ServerHandle>) {
+    // The console's connection, and who looks for another lobby, hold them only for moments.
+    drop(last(published));
+    if let Some(server) = last(server) {
         server.shutdown();
     }
 }
+
+/// What nobody else holds any more.
+fn last<T>(mut shared: Arc<T>) -> Option<T> {
+    for _ in 0..MAX_MOMENTS {
+        match Arc::try_unwrap(shared) {
+            Ok(last) => return Some(last),
+            Err(held) => shared = held,
+        }
+        std::thread::sleep(MOMENT);
+    }
+    None
+}
+
+/// How long somebody may hold what is about to end: a second in all.
+const MOMENT: Duration = Duration::from_millis(1);
+const MAX_MOMENTS: usize = 1_000;
 
 fn start(error: &StartError) -> Report {
     Report::new(Exit::Failed, error, error.help())
@@ -250,12 +289,17 @@ impl Member {
         let profiles = Profiles::at(config.data.join("operator"));
         let mut nobody = Nobody;
         let mut keys = Keyring::new(&mut nobody);
+        let invite = Invite::new(origin(server, config), relay.clone(), Some(lobby.clone()), None);
+        // The relay may have a new key; its operator is the same.
+        let known = profiles.elsewhere(relay.relay_key, None, &Wanted::Latest);
+        if let Some(known) = known.map_err(|error| Report::from(&error))? {
+            let brought = profiles.bring(known, &invite, &mut keys, Clock::start());
+            brought.map_err(|error| Report::from(&error))?;
+        }
         let mut opened = match profiles.choose(relay.relay_key, &Wanted::Latest, &mut keys) {
             Ok(Choice::Opened(opened)) => *opened,
             Ok(Choice::New { .. }) => {
-                let origin = origin(server, config);
-                let address = origin.authority();
-                let invite = Invite::new(origin, relay.clone(), Some(lobby.clone()), None);
+                let address = invite.origin.authority();
                 let account = AccountKind::Ed25519;
                 let setup = Setup { account, link: invite.to_link(), operator: true };
                 let made = profiles.make(relay.relay_key, &address, setup, Clock::start());
@@ -264,7 +308,7 @@ impl Member {
             Err(error) => return Err(Report::from(&error)),
         };
         if !is_in(&opened, lobby) {
-            return Err(other_lobby());
+            opened.link = Some(Link(invite.to_link()));
         }
         if config.stateless {
             // Its keys are on the disk; what it hears and says is not.
@@ -294,18 +338,11 @@ impl Member {
     }
 }
 
-/// Whether the operator's member is in this lobby, and in no other.
+/// Whether the operator's member is in this lobby, or has to go there.
 fn is_in(opened: &Opened, lobby: &LobbySecret) -> bool {
     let invite = Invite::parse(opened.engine.invite_link()).ok();
     let own = invite.as_ref().and_then(Invite::lobby_half);
     own.is_some_and(|own| own.as_bytes() == lobby.as_bytes())
-}
-
-fn other_lobby() -> Report {
-    let error = "the operator's member of this data folder is in another lobby";
-    let help =
-        "an open relay and one with invites are two: give this one a folder of its own, --data DIR";
-    Report::new(Exit::Failed, error, help)
 }
 
 fn stopping() -> Report {
@@ -330,33 +367,31 @@ fn link(
     server: &ServerHandle,
     config: &Config,
     lobby: &LobbySecret,
-    member: Option<&Member>,
+    inviter: Option<Inviter>,
 ) -> Option<String> {
     let relay = if config.open {
         RelayInvite::open(server.relay_key(), server.certificate_pin())
     } else {
         server.relay_half(&server.default_invite()?)
     };
-    let inviter = member.and_then(Member::inviter);
     Some(Invite::new(origin(server, config), relay, Some(lobby.clone()), inviter).to_link())
 }
 
 /// Clients on this computer find the relay without an argument while it runs.
-fn publish(
-    server: &ServerHandle,
-    config: &Config,
-    places: &Places,
-    link: Option<String>,
-) -> Result<Published, Report> {
+fn publish(relay: &LocalRelay, places: &Places) -> Result<Published, Report> {
+    let relays = LocalRelays::at(places.local_relays());
+    relays.publish(relay).map_err(|error| Report::from(&error))
+}
+
+/// What they are told.
+fn local(server: &ServerHandle, config: &Config, link: Option<String>) -> LocalRelay {
     let pin = match (server.certificate_pin(), &config.tls) {
         (Some(pin), _) => Some(pin.0),
         (None, TlsMode::Files { certificate, .. }) => certificate_pin(certificate),
         (None, TlsMode::SelfSigned(_) | TlsMode::Acme(_)) => None,
     };
     let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
-    let relay = LocalRelay::here(server.local_address(), link, pin.unwrap_or_default(), data);
-    let relays = LocalRelays::at(places.local_relays());
-    relays.publish(&relay).map_err(|error| Report::from(&error))
+    LocalRelay::here(server.local_address(), link, pin.unwrap_or_default(), data)
 }
 
 fn greet(

@@ -150,11 +150,11 @@ fixed_bytes!(
 shown_as_hex!(LinkKey);
 
 impl LinkKey {
-    /// The first half, in groups: what two people compare by eye.
+    /// Reads the form that it is shown in: hexadecimal digits, in small letters.
     #[must_use]
-    pub fn short(&self) -> String {
-        let groups = self.0.chunks(2).take(8).map(|pair| data_encoding::HEXLOWER.encode(pair));
-        groups.collect::<Vec<_>>().join(" ")
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?;
+        Self::from_slice(&bytes)
     }
 }
 

@@ -16,7 +16,8 @@
 //!   psk_id: bstr .size 16,
 //!   psk: bstr .size 32,
 //!   ? lobby_secret: bstr .size 32 / null,
-//!   ? inviter: [name: tstr, key_hash: bstr .size 16, ? introduction: bstr .size 16],
+//!   ? inviter: [name: tstr, key_hash: bstr .size 16, ? introduction: bstr .size 16] / null,
+//!   ? operator: bstr .size 16,
 //! ]
 //! ```
 //!
@@ -43,7 +44,7 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Bytes of the longest link read: the longest origin (8 of `https://`, 253 of a host name, 6 of
-/// the port), `/#`, and 433 of the longest fragment, with room for a later version's.
+/// the port), `/#`, and 456 of the longest fragment, with room for a later version's.
 pub const MAX_LINK: usize = 1024;
 
 /// The version of the body.
@@ -79,6 +80,8 @@ pub struct Invite {
     lobby: Option<LobbySecret>,
     /// Who invites, when the link comes from one person to another.
     pub inviter: Option<Inviter>,
+    /// The first 16 bytes of the hash of the operator's account key, where the operator does not invite.
+    operator: Option<[u8; 16]>,
 }
 
 /// The half that the relay knows too.
@@ -186,7 +189,14 @@ struct Body {
     lobby: Option<LobbySecret>,
     #[n(6)]
     inviter: Option<Inviter>,
+    #[n(7)]
+    operator: Option<KeyHash>,
 }
+
+/// The first 16 bytes of the hash of an account key.
+#[derive(Encode, Decode)]
+#[cbor(transparent)]
+struct KeyHash(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16]);
 
 impl Invite {
     /// An invite to a relay, and to its lobby where there is one.
@@ -197,7 +207,23 @@ impl Invite {
         lobby: Option<LobbySecret>,
         inviter: Option<Inviter>,
     ) -> Self {
-        Self { origin, relay, lobby, inviter }
+        Self { origin, relay, lobby, inviter, operator: None }
+    }
+
+    /// The same, and it names the operator's account, unless the operator is who invites.
+    #[must_use]
+    pub fn of_operator(mut self, operator: Option<[u8; 16]>) -> Self {
+        let invites = self.inviter.as_ref().is_some_and(|inviter| inviter.name.is_operator());
+        self.operator = operator.filter(|_| !invites);
+        self
+    }
+
+    /// The first 16 bytes of the hash of the account key that alone is called `Server`, where the link
+    /// says it.
+    #[must_use]
+    pub fn operator(&self) -> Option<[u8; 16]> {
+        let inviter = self.inviter.as_ref().filter(|inviter| inviter.name.is_operator());
+        inviter.map(|inviter| inviter.key_hash).or(self.operator)
     }
 
     /// Reads a link. White space around it does not count.
@@ -208,13 +234,15 @@ impl Invite {
             Some(version) if version > VERSION => return Err(InviteError::Newer { version }),
             _ => return Err(InviteError::Malformed),
         }
-        let Body { relay_key, pin, psk_id, psk, lobby, inviter, .. } =
+        let Body { relay_key, pin, psk_id, psk, lobby, inviter, operator, .. } =
             codec::decode(&body).map_err(|_| InviteError::Malformed)?;
         let origin = Origin::parse(origin)
             .ok()
             .filter(|parsed| parsed.to_string() == origin)
             .ok_or(InviteError::Malformed)?;
-        Ok(Self::new(origin, RelayInvite { relay_key, pin, psk_id, psk }, lobby, inviter))
+        let relay = RelayInvite { relay_key, pin, psk_id, psk };
+        let operator = operator.map(|KeyHash(hash)| hash);
+        Ok(Self { origin, relay, lobby, inviter, operator })
     }
 
     /// The link. Whoever reads it can come in: it is for the person it is meant for, and for no
@@ -223,7 +251,8 @@ impl Invite {
     pub fn to_link(&self) -> String {
         let RelayInvite { relay_key, pin, psk_id, psk } = self.relay.clone();
         let (lobby, inviter) = (self.lobby.clone(), self.inviter.clone());
-        let body = Body { version: VERSION, relay_key, pin, psk_id, psk, lobby, inviter };
+        let operator = self.operator.map(KeyHash);
+        let body = Body { version: VERSION, relay_key, pin, psk_id, psk, lobby, inviter, operator };
         close(&self.origin.to_string(), codec::encode(&body))
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use undertone_engine::api::{CommandError, Read};
 use undertone_engine::{Command, Event, EventKind, Input, Step, Write};
 use undertone_wire::frame::{Code, Request};
+use undertone_wire::invite::Invite;
 
 /// Inputs whose writes are committed together. At one commit for each, the disk would set the pace.
 const MAX_MERGED: usize = 64;
@@ -79,6 +80,7 @@ impl Runner {
         if self.opened.renews {
             self.renew();
         }
+        self.take_link();
         while !self.is_over() {
             if let Some(status) = self.line.dial_if_due(&self.opened.engine) {
                 self.over |= matches!(status, Status::GaveUp(_));
@@ -102,6 +104,14 @@ impl Runner {
         self.settle();
         if let Err(error) = self.opened.profile.renewed() {
             self.tell(Told::Fault(error.into()));
+        }
+    }
+
+    /// The engine keeps a link in mind only, until it counts.
+    fn take_link(&mut self) {
+        if let Some(link) = self.opened.link.clone() {
+            self.step(Input::Link(link));
+            self.settle();
         }
     }
 
@@ -148,6 +158,10 @@ impl Runner {
         match next {
             Next::Ask(Ask::Command { tag, command }) => self.command(tag, command),
             Next::Ask(Ask::Password { tag, change }) => self.change_password(tag, &change),
+            Next::Ask(Ask::Link(link)) => {
+                self.opened.link = Some(link.clone());
+                self.step(Input::Link(link));
+            }
             Next::Ask(Ask::Quit) => self.quit_by = Some(Instant::now() + QUIT_WAIT),
             Next::Abandoned => self.over = true,
             Next::Incoming(incoming) => self.hear(incoming),
@@ -287,6 +301,10 @@ impl Runner {
                 self.line.is_in();
                 self.opened.profile.registered(&me.name, me.client_id)
             }
+            EventKind::LinkTaken { .. } => match Invite::parse(self.opened.engine.invite_link()) {
+                Ok(invite) => self.opened.profile.reached_at(&invite.origin.authority()),
+                Err(_) => Ok(()),
+            },
             EventKind::AccountDeleted => {
                 self.deleted = true;
                 self.line.shut_out();
@@ -330,6 +348,7 @@ impl Runner {
     fn begin_again(&mut self, engine: undertone_engine::Engine) {
         self.opened.engine = engine;
         self.wake_at = None;
+        self.take_link();
         if self.line.is_up() {
             let status = self.line.down(ConnectError::Closed);
             self.tell(Told::Status(status));

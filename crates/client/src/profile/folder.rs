@@ -8,8 +8,10 @@ use crate::files::{Attempt, FileError, FileLock, private_folder, refuse_others, 
 use crate::password::{Keyring, Nobody, Password};
 use crate::store::{Row, Store};
 use std::path::{Path, PathBuf};
-use undertone_engine::{Carried, Engine, SealKey, Setup, Step};
+use undertone_engine::api::Link;
+use undertone_engine::{Carried, Engine, Input, SealKey, Setup, Step};
 use undertone_wire::ids::ClientId;
+use undertone_wire::invite::Invite;
 use undertone_wire::name::Name;
 use zeroize::Zeroizing;
 
@@ -25,6 +27,8 @@ pub struct Opened {
     /// The device takes new keys before it connects: the profile was put back from a backup, or
     /// the person decided that of two copies this one counts.
     pub renews: bool,
+    /// The link that it is started with, where that may be another one than it came by.
+    pub link: Option<Link>,
 }
 
 /// A profile's folder, held until dropped.
@@ -91,6 +95,12 @@ impl Profile {
     #[must_use]
     pub fn standing(&self) -> Standing {
         self.about.standing
+    }
+
+    /// Its relay is reached at another address.
+    pub(crate) fn reached_at(&mut self, address: &str) -> Result<(), ProfileError> {
+        self.about.relay = address.to_owned();
+        self.about.write(&self.folder)
     }
 
     /// A registration under this name is about to be sent.
@@ -290,7 +300,7 @@ impl Born {
         about.write(folder)?;
         let (folder, seal) = (folder.to_path_buf(), SealKey::new(*self.seal));
         let profile = Profile { folder, about, seal, guarded: false, lock: Some(lock) };
-        Ok(Opened { profile, store, engine: self.engine, renews: false })
+        Ok(Opened { profile, store, engine: self.engine, renews: false, link: None })
     }
 }
 
@@ -308,7 +318,7 @@ pub(super) fn open(
     let mut profile = Profile { folder: folder.to_path_buf(), about, seal, guarded, lock };
     profile.touch()?;
     let renews = restored_path(folder).exists();
-    Ok(Opened { profile, store, engine, renews })
+    Ok(Opened { profile, store, engine, renews, link: None })
 }
 
 /// The key of a profile's rows, and whether it is under a password.
@@ -333,6 +343,14 @@ pub(super) fn unlock(
 }
 
 impl Opened {
+    /// The engine's next link counts, and so does its address; both are on the disk when this returns.
+    pub(super) fn take_link(&mut self, invite: &Invite, clock: Clock) -> Result<(), ProfileError> {
+        let input = Input::Link(Link(invite.to_link()));
+        let step = self.engine.handle(input, clock.now(), clock.step_key()?);
+        self.store.commit(&step.writes)?;
+        self.profile.reached_at(&invite.origin.authority())
+    }
+
     /// The only profile of a folder (the operator's own member), made where there is none.
     pub fn alone_in(
         folder: &Path,

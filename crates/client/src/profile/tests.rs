@@ -313,3 +313,76 @@ fn a_profile_that_is_being_deleted_elsewhere_is_left_alone() {
     assert_eq!(home.held(), Vec::<String>::new());
     assert!(folder.join("profile.key").exists());
 }
+
+/// A link to the relay of the tests' profiles, under another key.
+fn link_of_another_key() -> Invite {
+    let invite = Invite::parse(&crate::scratch::link_to(8080)).unwrap();
+    let relay_key = LinkKey([8; 32]);
+    let relay = undertone_wire::invite::RelayInvite { relay_key, ..invite.relay_half().clone() };
+    Invite::new(invite.origin.clone(), relay, invite.lobby_half().cloned(), None)
+}
+
+/// F43. The profile goes on under the relay's other key: the same account in the same folder, and its
+/// password is asked for once.
+#[test]
+fn a_profile_goes_along_when_its_relay_has_another_key() {
+    let home = home();
+    let link = link_of_another_key();
+    let key = link.relay_half().relay_key;
+    let elsewhere =
+        |wanted: &Wanted, address| home.profiles.elsewhere(key, address, wanted).unwrap();
+    assert!(elsewhere(&Wanted::Latest, Some(ADDRESS)).is_none(), "nobody knows it yet");
+    let mut alice = home.person("Alice");
+    let id = alice.engine.client_id();
+    let password = crate::password::Password::new(zeroize::Zeroizing::new("right".to_owned()));
+    alice.profile.set_password(None, password.as_ref(), system).unwrap();
+    drop(alice);
+    drop(home.person("Bob"));
+    assert!(elsewhere(&Wanted::Latest, Some("127.0.0.1:9999")).is_none(), "another relay");
+    assert_eq!(elsewhere(&Wanted::Latest, Some(ADDRESS)).unwrap().name(), "Bob");
+    let known = elsewhere(&Wanted::Named(name("Alice")), Some(ADDRESS)).unwrap();
+    assert_eq!((known.name(), known.relay), ("Alice".to_owned(), RELAY));
+
+    let mut says = Says("right", 0);
+    let mut keys = Keyring::new(&mut says);
+    home.profiles.bring(known, &link, &mut keys, Clock::start()).unwrap();
+    let chosen = home.profiles.choose(key, &Wanted::Named(name("Alice")), &mut keys).unwrap();
+    let Choice::Opened(alice) = chosen else { panic!("Alice is there") };
+    assert_eq!((alice.engine.client_id(), alice.engine.invite_link()), (id, &*link.to_link()));
+    assert_eq!(says.1, 1);
+    // From now on the key is known, also where another profile still knows the old one.
+    assert!(elsewhere(&Wanted::Latest, Some(ADDRESS)).is_none());
+    assert_eq!(home.count(), 1);
+}
+
+/// D03: a crash in the middle leaves a profile in its old place that knows the new key.
+#[test]
+fn a_profile_that_went_along_halfway_is_brought_again() {
+    let home = home();
+    let link = link_of_another_key();
+    let mut alice = home.person("Alice");
+    alice.take_link(&link, Clock::start()).unwrap();
+    drop(alice);
+    let key = link.relay_half().relay_key;
+    let known = home.profiles.elsewhere(key, Some(ADDRESS), &Wanted::Latest).unwrap().unwrap();
+    let mut nobody = Nobody;
+    let mut keys = Keyring::new(&mut nobody);
+    home.profiles.bring(known, &link, &mut keys, Clock::start()).unwrap();
+    assert_eq!(home.count(), 0);
+    let chosen = home.profiles.choose(key, &Wanted::Latest, &mut keys).unwrap();
+    assert!(matches!(chosen, Choice::Opened(_)));
+}
+
+/// Nobody else's profile is pulled away from under them.
+#[test]
+fn a_profile_that_is_open_does_not_go_along() {
+    let home = home();
+    let _alice = home.person("Alice");
+    let link = link_of_another_key();
+    let key = link.relay_half().relay_key;
+    let known = home.profiles.elsewhere(key, Some(ADDRESS), &Wanted::Latest).unwrap().unwrap();
+    let mut nobody = Nobody;
+    let brought = home.profiles.bring(known, &link, &mut Keyring::new(&mut nobody), Clock::start());
+    assert!(matches!(brought, Err(ProfileError::Held { .. })));
+    assert_eq!(home.count(), 1);
+}

@@ -5,7 +5,7 @@ use crate::api::Step;
 use crate::core::{Core, Cx, Profile};
 use crate::direct::CarriedChat;
 use crate::engine::registration::KEY_ROW;
-use crate::engine::rows::{inviter_of, keys_row, operator_of};
+use crate::engine::rows::{inviter_of, keys_row};
 use crate::engine::{Engine, EngineError};
 use crate::identity::Identity;
 use crate::lobby::Lobby;
@@ -93,7 +93,7 @@ impl Engine {
     /// What another machine needs to be this member: the account's key, id, name and link, contacts,
     /// and which chats and rooms there are, with the lists of members that keep old ones out.
     pub fn carry(&self) -> Result<Carried, CarryError> {
-        if self.operator {
+        if self.way.operator {
             return Err(CarryError::Operator);
         }
         let profile = &self.core.profile;
@@ -105,7 +105,7 @@ impl Engine {
             client_id: self.core.identity.client_id,
             name,
             card_version: profile.card_version,
-            link: self.invite.clone(),
+            link: self.way.link.clone(),
             contacts: List::new(self.core.people.contacts().cloned().collect())
                 .map_err(|_| contents)?,
             chats: List::new(self.chats.carried()).map_err(|_| contents)?,
@@ -143,7 +143,7 @@ impl Engine {
         let (me, mine) = (identity.client_id, identity.account.public());
         let keys = keys_row(&identity, &rest.link, false);
         let profile = profile(&rest).ok_or(CarryError::Contents)?;
-        let people = People::new(operator_of(&invite), inviter_of(&invite));
+        let people = People::new(invite.operator(), inviter_of(&invite));
         let mut core = Core::new(identity, profile, provider, seal.clone(), people);
         let mut step = Step::default();
         let mut cx = Cx { core: &mut core, step: &mut step, now, key: &key, tag: None, draws: 0 };
@@ -262,7 +262,7 @@ mod tests {
         let mut engine = alice(AccountKind::Ed25519);
         engine.core.profile.registered = false;
         assert_eq!(engine.carry().unwrap_err(), CarryError::New);
-        engine.operator = true;
+        engine.way.operator = true;
         assert_eq!(engine.carry().unwrap_err(), CarryError::Operator);
     }
 }

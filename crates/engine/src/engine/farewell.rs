@@ -71,13 +71,13 @@ impl Engine {
     /// The account goes on under another id, as a new member whom nobody has a session with.
     pub(super) fn take_new_id(&mut self, step: &mut crate::api::Step, now: Now, key: &StepKey) {
         step.sends.clear();
-        let Self { core, lobby, chats, invite, operator, .. } = self;
+        let Self { core, lobby, chats, way, .. } = self;
         core.unlink();
         let before = core.identity.client_id;
         if !core.identity.take_new_id(&core.provider, key) {
             return;
         }
-        let keys = keys_row(&core.identity, invite, *operator);
+        let keys = keys_row(&core.identity, &way.link, way.operator);
         let mut cx = Cx { core, step, now, key, tag: None, draws: DRAWS_OF_RENEWING };
         chats.begin_anew(&mut cx);
         forget_groups(&mut cx, lobby);

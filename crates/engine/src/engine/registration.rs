@@ -116,6 +116,7 @@ impl Hands<'_, '_> {
                 self.cx.news(EventKind::Renamed { who: me, before });
             }
         }
+        self.go_over();
         let rooms = self.rooms.lines(self.cx);
         if !rooms.is_empty() {
             self.cx.news(EventKind::Rooms(rooms));

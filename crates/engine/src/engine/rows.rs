@@ -13,7 +13,7 @@ use undertone_wire::codec;
 use undertone_wire::ids::ClientId;
 use undertone_wire::invite::Invite;
 use undertone_wire::link::LinkSecret;
-use undertone_wire::lobby::LobbySecret;
+use undertone_wire::lobby::{LobbyKeys, LobbySecret};
 use zeroize::Zeroizing;
 
 /// The account, and the keys of its device.
@@ -90,10 +90,6 @@ pub(super) fn identity_of(keys: &KeysRow) -> Option<Identity> {
     })
 }
 
-pub(super) fn operator_of(invite: &Invite) -> Option<[u8; 16]> {
-    invite.inviter.as_ref().filter(|i| i.name.is_operator()).map(|inviter| inviter.key_hash)
-}
-
 /// Who made the link that one came by.
 pub(super) fn inviter_of(invite: &Invite) -> Option<[u8; 16]> {
     invite.inviter.as_ref().map(|inviter| inviter.key_hash)
@@ -124,8 +120,14 @@ pub(super) fn load_lobby(
     invite: &Invite,
     rows: &BTreeMap<Vec<u8>, Zeroizing<Vec<u8>>>,
 ) -> Result<Option<Lobby>, EngineError> {
-    let Some(secret) = invite.lobby_half() else { return Ok(None) };
-    let open = *secret.as_bytes() == *LobbySecret::open(&invite.relay_half().relay_key).as_bytes();
-    let lobby = Lobby::load(cx, secret.keys(), open, rows).ok_or(EngineError::Profile("lobby"))?;
+    let Some((keys, open)) = lobby_of(invite) else { return Ok(None) };
+    let lobby = Lobby::load(cx, keys, open, rows).ok_or(EngineError::Profile("lobby"))?;
     Ok(Some(lobby))
+}
+
+/// What a link's lobby is found and opened by, and whether that follows from public values.
+pub(super) fn lobby_of(invite: &Invite) -> Option<(LobbyKeys, bool)> {
+    let secret = invite.lobby_half()?;
+    let open = *secret == LobbySecret::open(&invite.relay_half().relay_key);
+    Some((secret.keys(), open))
 }

@@ -158,7 +158,7 @@ impl Hands<'_, '_> {
         Ok(())
     }
 
-    fn note_contact(
+    pub(super) fn note_contact(
         &mut self,
         peer: &ClientId,
         change: impl FnOnce(&mut crate::people::Contact),
@@ -174,7 +174,7 @@ impl Hands<'_, '_> {
     fn invite(&mut self) -> Result<(), CommandError> {
         let name = self.cx.my_name().ok_or(CommandError::NotJoined)?;
         let came_by =
-            Invite::parse(self.invite).map_err(|_| CommandError::Internal("one's own link"))?;
+            Invite::parse(&self.way.link).map_err(|_| CommandError::Internal("one's own link"))?;
         let drawn = self.cx.draw();
         let introduction =
             Introduction::from_bytes(drawn.first_chunk().copied().unwrap_or_default());
@@ -183,8 +183,9 @@ impl Hands<'_, '_> {
         let key_hash = account.0.first_chunk().copied().unwrap_or_default();
         let inviter = Inviter { name, key_hash, introduction: Some(introduction) };
         let (relay, lobby) = (came_by.relay_half().clone(), came_by.lobby_half().cloned());
-        let link = Invite::new(came_by.origin.clone(), relay, lobby, Some(inviter)).to_link();
-        self.cx.event(EventKind::Link(Link(link)));
+        let operator = came_by.operator();
+        let link = Invite::new(came_by.origin, relay, lobby, Some(inviter)).of_operator(operator);
+        self.cx.event(EventKind::Link(Link(link.to_link())));
         Ok(())
     }
 
@@ -238,7 +239,7 @@ impl Hands<'_, '_> {
     }
 
     fn inviter(&self) -> Option<Inviter> {
-        let inviter = Invite::parse(self.invite).ok()?.inviter?;
+        let inviter = Invite::parse(&self.way.link).ok()?.inviter?;
         let account = self.cx.core.identity.account.public().hash();
         (!account.0.starts_with(&inviter.key_hash)).then_some(inviter)
     }

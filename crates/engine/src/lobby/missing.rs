@@ -73,6 +73,12 @@ impl Missing {
         self.store(cx);
     }
 
+    /// Nobody is to hear anything again.
+    pub(super) fn clear(&mut self, cx: &mut Cx<'_>) {
+        *self = Self::default();
+        self.store(cx);
+    }
+
     fn holds(&self) -> bool {
         self.gathering || self.offer_at.is_some()
     }

@@ -23,7 +23,7 @@ const HEAD: &str = "undertone invites v2";
 const HEAD_1: &str = "undertone invites v1";
 
 /// The label of the invite that is made at the first start, and again once it was revoked.
-const DEFAULT: &str = "default";
+pub const DEFAULT: &str = "default";
 
 /// Largest file: two hexadecimal values, three numbers, a word, a label and separators a line, and
 /// the head.

@@ -25,7 +25,7 @@ pub(crate) use certificate::{
     Identity, from_files as identity_of_files, load_identity, operators as operators_certificate,
     read as read_pem, say_shown,
 };
-pub use invites::{End, Invite, InviteError, Terms};
+pub use invites::{DEFAULT as DEFAULT_INVITE, End, Invite, InviteError, Terms};
 pub(crate) use invites::{Found, InviteFile};
 use operator::OperatorKeys;
 pub use operator::{NotRunning, OperatorAccess};

@@ -99,6 +99,9 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
         EventKind::Trusted(who) => change("trusted", who),
         EventKind::Blocked(who) => change(if who.blocked { "blocked" } else { "unblocked" }, who),
         EventKind::Renamed { who, .. } => change("renamed", who),
+        EventKind::LinkTaken { lobby } => json!({
+            "type": "register", "state": "link_taken", "other_lobby": lobby,
+        }),
         EventKind::LinkUsedTwice(who) => change("link_used_twice", who),
         EventKind::LetIn { by, who } => json!({
             "type": "user_list", "change": "let_in", "member": person(who), "by": person(by),

@@ -144,6 +144,14 @@ impl View {
         ));
     }
 
+    pub(super) fn link_taken(&mut self, lobby: bool) {
+        if lobby {
+            self.say("  This link leads into another lobby: who was in the one before is here once they have it too");
+        } else {
+            self.say("  This link counts from now on");
+        }
+    }
+
     /// A link is shown where it was asked for, and nowhere else.
     pub(super) fn link(&mut self, link: &Link) {
         self.say("A link for one person. Whoever opens it comes in; the first who does is verified to you:");

@@ -9,6 +9,7 @@ use undertone_testkit::process::Program;
 use undertone_testkit::scene::{Scene, Server, by_port};
 use undertone_wire::codec;
 use undertone_wire::frame::{Code, Reply, Request};
+use undertone_wire::invite::relay_fingerprint;
 use undertone_wire::link::{LinkSecret, Psk, SUBPROTOCOL, Transport};
 use undertone_wire::stream::{self, FrameReader};
 
@@ -51,12 +52,12 @@ fn f32_a_wrong_relay_key_is_refused_with_a_message_and_exit_4() {
     });
     let mut client = led_to(&scene, &server, &impostor);
     client.expect_exit(4);
+    let named = relay_fingerprint(&server.invite().relay_half().relay_key);
+    let shown = relay_fingerprint(&LinkSecret::from_bytes([5; 32]).public());
     client.expect_error(
         "the relay's key is not the one in the link",
         &format!(
-            "the link names {}, this is {}; * undertone client LINK; if not, somebody is in between",
-            server.invite().relay_half().relay_key.short(),
-            LinkSecret::from_bytes([5; 32]).public().short()
+            "known: {named}; this is: {shown}; * undertone client LINK --pin '{shown}'; if not, *",
         ),
     );
     client.never_said("Secure channel established");

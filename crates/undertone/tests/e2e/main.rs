@@ -18,6 +18,7 @@ mod friends;
 mod history;
 mod json;
 mod left_out;
+mod links;
 mod lobby;
 mod machine;
 mod names;

@@ -86,15 +86,22 @@ fn a_relay_with_invites_lets_nobody_in_by_what_is_public() {
     let mut alice = Program::start(&mut scene.command_in(elsewhere.path(), &arguments));
     alice.expect_exit(4);
     alice.expect_error(&format!("{address} needs an invite"), "ask for a link, *");
-    // And one folder is not first one and then the other: its member would be in the wrong lobby.
-    server.stop();
-    let data = scene.data();
-    let data = data.to_str().unwrap();
-    let arguments = ["server", "--listen", "127.0.0.1:0", "--data", data, "--access", "open"];
-    let mut server = scene.run(&arguments);
-    server.expect_exit(1);
-    server.expect_error(
-        "the operator's member of this data folder is in another lobby",
-        "*--data DIR",
-    );
+}
+
+/// A folder is first the one and then the other: its operator is always in the lobby that the link
+/// leads to.
+#[test]
+fn a_relay_with_invites_becomes_open_and_has_invites_again() {
+    let scene = scene();
+    for (access, name) in [("invite", "Alice"), ("open", "Bob"), ("invite", "Alice")] {
+        let mut server = scene.server_with(&["--access", access]);
+        let link = server.link.clone().unwrap();
+        let mut member = scene.client(&[&link, "--name", name]);
+        member.expect(&format!("Welcome, {name} (*"));
+        server.program.say(&format!("hello, {access}"));
+        member.expect(&format!("Server: hello, {access}"));
+        member.say("quit");
+        member.expect_exit(0);
+        server.stop();
+    }
 }

@@ -54,6 +54,7 @@ prop_compose! {
         pin in any::<Option<[u8; 32]>>(),
         lobby in any::<Option<[u8; 32]>>(),
         by in any::<Option<([u8; 16], Option<[u8; 16]>)>>(),
+        operator in any::<Option<[u8; 16]>>(),
     ) -> Invite {
         let (relay_key, psk_id, psk) = keys;
         let relay = RelayInvite {
@@ -68,7 +69,8 @@ prop_compose! {
             introduction: introduction.map(Introduction::from_bytes),
         });
         let origin = Origin::https(Host::parse(&host).unwrap(), port);
-        Invite::new(origin, relay, lobby.map(LobbySecret::from_bytes), inviter)
+        let lobby = lobby.map(LobbySecret::from_bytes);
+        Invite::new(origin, relay, lobby, inviter).of_operator(operator)
     }
 }
 

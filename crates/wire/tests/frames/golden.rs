@@ -194,10 +194,12 @@ fn the_golden_invite_holds() {
     let friend = Some(Inviter { name: examples::name(), key_hash, introduction });
     let half = full.relay_half().clone();
     let personal = Invite::new(full.origin.clone(), half, full.lobby_half().cloned(), friend);
+    let known = personal.clone().of_operator(Some([0x1f; 16]));
     let golden = include_str!("../golden/invites.txt");
-    let now = format!("{}\n{}\n{}\n", full.to_link(), bare.to_link(), personal.to_link());
+    let all = [full, bare, personal, known];
+    let now: String = all.iter().map(|invite| invite.to_link() + "\n").collect();
     assert!(golden == now, "tests/golden/invites.txt would be:\n{now}");
-    for (line, invite) in golden.lines().zip([full, bare, personal]) {
+    for (line, invite) in golden.lines().zip(all) {
         assert!(Invite::parse(line) == Ok(invite), "the link reads as what it was made of");
     }
 }

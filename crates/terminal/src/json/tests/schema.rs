@@ -201,6 +201,7 @@ fn events() -> Vec<EventKind> {
         EventKind::Blocked(who.clone()),
         EventKind::Blocked(Person { changed: true, blocked: true, ..who.clone() }),
         EventKind::Renamed { who: who.clone(), before: Name::parse("Rob").unwrap() },
+        EventKind::LinkTaken { lobby: true },
         EventKind::LinkUsedTwice(who.clone()),
         EventKind::Members(vec![who.clone()]),
         EventKind::Key { who: who.clone(), key: key() },

@@ -251,6 +251,11 @@ impl View {
             EventKind::Trusted(who) => self.was_trusted(&who),
             EventKind::Blocked(who) => self.was_blocked(&who),
             EventKind::Link(link) => self.link(&link),
+            EventKind::LinkTaken { lobby } => {
+                // Another lobby is entered as the first one was.
+                self.entered &= !lobby;
+                self.link_taken(lobby);
+            }
             EventKind::LinkUsedTwice(who) => self.link_used_twice(&who),
             EventKind::Renamed { who, before } => self.was_renamed(&who, &before),
             EventKind::IdChanged { before } => {
