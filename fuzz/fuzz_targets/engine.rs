@@ -314,6 +314,7 @@ fn seq_of(request: &Request) -> Option<u32> {
         | Request::InboxToken { seq, .. }
         | Request::WatchPresence { seq }
         | Request::Forget { seq }
+        | Request::LookAtInvite { seq, .. }
         | Request::Operator { seq, .. } => Some(*seq),
     }
 }

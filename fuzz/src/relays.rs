@@ -575,6 +575,11 @@ fn seq_of(reply: &Reply) -> Option<u32> {
 
 fn refused(action: &InviteAction) -> InviteAnswer {
     let (conn, seq) = match action {
+        InviteAction::Look { conn, seq, id } => {
+            let (conn, seq, id) = (*conn, *seq, *id);
+            let uses = (id.0[0] > 0).then_some(u32::from(id.0[0]));
+            return InviteAnswer::Looked { conn, seq, id, found: Ok(uses) };
+        }
         InviteAction::Make { conn, seq, .. }
         | InviteAction::List { conn, seq }
         | InviteAction::Revoke { conn, seq, .. }

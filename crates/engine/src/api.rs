@@ -789,6 +789,10 @@ pub enum Trouble {
 /// Why a command was not carried out; nothing was lost or sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
+    /// The invite that one came by lets in nobody any more: it was revoked, its time is over, or as many
+    /// as it was for have joined.
+    #[error("the invite that you came by lets in nobody any more")]
+    InviteOver,
     /// There is no such member.
     #[error("no member is called '{0}'")]
     UnknownMember(String),

@@ -92,6 +92,8 @@ pub(crate) enum Ask {
     Introduction,
     /// That it forgets the account.
     Forget,
+    /// Whether the invite that one came by still lets somebody in.
+    LookAtInvite,
     /// Of who is online under another name than before.
     NameOf(ClientId),
     Lobby(crate::lobby::LobbyAsk),
@@ -344,7 +346,9 @@ impl Core {
 
     /// The commands that will not hear from the relay who is meant.
     pub(crate) fn take_resolving(&mut self) -> Vec<Option<u64>> {
-        let asks = |asked: &Asked| matches!(asked.ask, Ask::ResolveFor(_)).then_some(asked.tag);
+        let asks = |asked: &Asked| {
+            matches!(asked.ask, Ask::ResolveFor(_) | Ask::LookAtInvite).then_some(asked.tag)
+        };
         let asked: Vec<_> = self.asked.values().filter_map(asks).collect();
         let behind = std::mem::take(&mut self.behind).into_iter().map(|(tag, _)| tag);
         asked.into_iter().chain(behind).collect()

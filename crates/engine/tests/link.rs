@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use undertone_engine::api::{Conversation, NotSent, Proof, Trouble};
+use undertone_engine::api::{CommandError, Conversation, NotSent, Proof, Trouble};
 use undertone_engine::{Command, EventKind};
 use undertone_testkit::world::World;
-use undertone_wire::frame::{DeviceKey, Reply};
+use undertone_wire::frame::{Code, DeviceKey, Reply};
 use undertone_wire::invite::Invite;
 use undertone_wire::link::{Psk, PskId};
 
@@ -254,4 +254,30 @@ fn a_profile_goes_over_to_a_relay_of_another_key() {
     world.msg(0, "Bob", "after");
     world.run();
     assert_eq!(world.texts(1), ["[private] Alice: after"]);
+}
+
+/// A link that would let in nobody is not given away.
+#[test]
+fn a_link_is_given_on_only_while_it_lets_somebody_in() {
+    let mut world = people(10, &["Alice"]);
+    for over in [Code::InviteRevoked, Code::InviteUsedUp, Code::Absent] {
+        world.invite_over = Some(over);
+        world.command(0, Command::Invite);
+        world.run();
+        let failed = |kind: &EventKind| matches!(kind, EventKind::Failed(CommandError::InviteOver));
+        assert!(world.has(0, failed), "{:?}", world.clients[0].events);
+        assert!(!world.has(0, |kind| matches!(kind, EventKind::Link(_))));
+        forget(&mut world);
+    }
+    world.invite_over = None;
+    world.command(0, Command::Invite);
+    world.disconnect(0);
+    world.run();
+    let lost = |kind: &EventKind| matches!(kind, EventKind::Failed(CommandError::NotConnected));
+    assert!(world.has(0, lost), "an answer that does not come is told");
+    world.connect(0);
+    world.run();
+    world.command(0, Command::Invite);
+    world.run();
+    assert!(world.has(0, |kind| matches!(kind, EventKind::Link(_))));
 }

@@ -80,6 +80,7 @@ pub(crate) fn seq_of(request: &Request) -> Option<u32> {
         | Request::InboxToken { seq, .. }
         | Request::WatchPresence { seq }
         | Request::Forget { seq }
+        | Request::LookAtInvite { seq, .. }
         | Request::Operator { seq, .. } => Some(*seq),
     }
 }

@@ -14,6 +14,7 @@ use crate::input::ConnId;
 use crate::limits::{
     LOOKUP_BURST, LOOKUPS_PER_SECOND, MAX_DIRECTORY_JOBS, TAKE_BURST, TAKES_PER_SECOND,
 };
+use crate::step::InviteAction;
 use crate::store::{Operation, Outcome, RequestId, StoreKey, StoreReply};
 use guesses::Guesses;
 pub(crate) use guesses::{Source, source};
@@ -28,7 +29,7 @@ use std::collections::BTreeMap;
 use undertone_wire::account::Card;
 use undertone_wire::frame::{Code, KeyPackage, MemberLine, Reply, Seen, Who};
 use undertone_wire::ids::{ClientId, EntryId, Hash};
-use uses::{Counting, Lines, Queue};
+use uses::{Counting, Left, Lines, Queue};
 
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
@@ -53,6 +54,7 @@ enum Job {
     Take(Take),
     Uses(EntryId, Counting),
     Lines(Lines),
+    Left(Left),
     Order(Order, OrderStage),
     Roll(Roll, RollStage),
 }
@@ -122,6 +124,24 @@ impl Directory {
         self.read_header(key, Job::Lookup(Lookup { conn, seq, by_name, found }), ctx);
     }
 
+    /// Whether an invite still lets somebody in: the files know, and then its uses are counted.
+    pub(crate) fn look_at_invite(
+        &mut self,
+        conn: ConnId,
+        asker: Member,
+        seq: u32,
+        id: EntryId,
+        ctx: &mut Context<'_>,
+    ) {
+        let buckets = self.asker(asker, ctx);
+        if !buckets.lookups.take(LOOKUPS_PER_SECOND, LOOKUP_BURST, ctx.now.mono_ms)
+            || !self.start(conn)
+        {
+            return ctx.refuse(conn, seq, Code::RateLimited, 0);
+        }
+        ctx.step.invites.push(InviteAction::Look { conn, seq, id });
+    }
+
     pub(crate) fn publish(
         &mut self,
         conn: ConnId,
@@ -180,6 +200,7 @@ impl Directory {
             Job::Lookup(lookup) => self.go_on_looking(lookup, outcome, ctx),
             Job::Publish(publish) => self.go_on_publishing(publish, outcome, ctx),
             Job::Take(take) => self.go_on_taking(take, outcome, ctx),
+            Job::Left(left) => self.go_on_counting_left(left, &outcome, ctx),
             Job::Lines(list) => self.go_on_listing(list, &outcome, ctx),
             Job::Register(..) | Job::Uses(..) | Job::Order(..) | Job::Roll(..) => {}
         }

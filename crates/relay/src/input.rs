@@ -119,6 +119,17 @@ pub enum InviteAnswer {
         /// As in the action.
         id: EntryId,
     },
+    /// Whether an invite still lets somebody in, as far as the files know.
+    Looked {
+        /// As in the action.
+        conn: ConnId,
+        /// As in the action.
+        seq: u32,
+        /// As in the action.
+        id: EntryId,
+        /// How many it lets in at most; or [`Code::Absent`], [`Code::InviteRevoked`].
+        found: Result<Option<u32>, Code>,
+    },
     /// What the shell has counted.
     Counted {
         /// As in the action.

@@ -370,6 +370,9 @@ impl Parts<'_, '_> {
                 self.revoked(id);
                 self.ctx.done(conn, seq);
             }
+            InviteAnswer::Looked { conn, seq, id, found } => {
+                self.directory.looked_at_invite((conn, seq), id, found, &mut self.ctx);
+            }
             InviteAnswer::Counted { conn, seq, figures } => self.figures(conn, seq, &figures),
             InviteAnswer::Failed { conn, seq, code } => self.ctx.refuse(conn, seq, code, 0),
         }

@@ -71,7 +71,7 @@ pub enum To {
     },
 }
 
-/// What an operator's connection asks of the invite files, which are the shell's.
+/// What is asked of the invite files, which are the shell's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InviteAction {
     /// Make one and write it.
@@ -96,6 +96,15 @@ pub enum InviteAction {
     },
     /// Revoke one.
     Revoke {
+        /// Who asks.
+        conn: ConnId,
+        /// Comes back in the answer.
+        seq: u32,
+        /// Which.
+        id: EntryId,
+    },
+    /// Say whether one still lets somebody in. Any member may ask that.
+    Look {
         /// Who asks.
         conn: ConnId,
         /// Comes back in the answer.

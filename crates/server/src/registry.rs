@@ -81,7 +81,7 @@ pub(crate) fn run(
             match job {
                 Job::Request(request) => requests.push(request),
                 Job::Invite(action) => {
-                    let answer = carry_out(&keys.invites, counts, clock.now(), action);
+                    let answer = carry_out(keys, counts, clock.now(), action);
                     inputs.push(Input::Invites(answer));
                 }
             }
@@ -97,12 +97,8 @@ pub(crate) fn run(
     }
 }
 
-fn carry_out(
-    invites: &InviteFile,
-    counts: &Counts,
-    now: Now,
-    action: InviteAction,
-) -> InviteAnswer {
+fn carry_out(keys: &Keys, counts: &Counts, now: Now, action: InviteAction) -> InviteAnswer {
+    let invites = &keys.invites;
     match action {
         InviteAction::Make { conn, seq, label, uses, lifetime } => {
             let end = lifetime.map(|seconds| End::after(seconds, now));
@@ -115,6 +111,9 @@ fn carry_out(
                 },
                 Err(error) => InviteAnswer::Failed { conn, seq, code: code(&error) },
             }
+        }
+        InviteAction::Look { conn, seq, id } => {
+            InviteAnswer::Looked { conn, seq, id, found: keys.look(PskId(id.0), now) }
         }
         InviteAction::Count { conn, seq } => {
             InviteAnswer::Counted { conn, seq, figures: counts.named() }

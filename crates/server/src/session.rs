@@ -6,7 +6,7 @@ use crate::events::Reason;
 use crate::randomness::Draw;
 use undertone_relay::{DeviceRoot, Standing};
 use undertone_wire::codec::{self, Malformed};
-use undertone_wire::frame::Request;
+use undertone_wire::frame::{Code, Request};
 use undertone_wire::ids::{EntryId, LinkKey};
 use undertone_wire::limits::{MAX_FRAME, MAX_FRAME_UNREGISTERED};
 use undertone_wire::link::{
@@ -57,6 +57,18 @@ impl Keys {
                 let psk = self.devices.psk(id).ok_or(SessionError::UnknownInvite)?;
                 Ok((psk, Standing::Device { id }))
             }
+        }
+    }
+
+    /// How many an invite lets in at most, if it lets in anybody.
+    pub(crate) fn look(&self, id: PskId, now: Now) -> Result<Option<u32>, Code> {
+        if self.open.as_ref().is_some_and(|(open, _)| *open == id) {
+            return Ok(None);
+        }
+        match self.invites.find(id, now) {
+            Found::Good { uses, .. } => Ok(uses),
+            Found::Revoked | Found::Expired => Err(Code::InviteRevoked),
+            Found::Unknown => Err(Code::Absent),
         }
     }
 

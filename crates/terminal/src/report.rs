@@ -172,6 +172,9 @@ impl From<&CommandError> for Report {
                 "ask them why, in person or by telephone; then /trust WHO accepts the new key"
             }
             CommandError::KeyNotChanged(_) => "nothing to do; /verify WHO compares it",
+            CommandError::InviteOver => {
+                "ask the operator for a link: undertone invite new; who is here takes it by undertone client LINK"
+            }
             CommandError::Blocked(_) => "/unblock WHO first",
             CommandError::StillTalking { .. } => "/end and /leave them first: /list shows them",
             CommandError::Ambiguous(_) => "give the name, or more of the id",

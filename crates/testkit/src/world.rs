@@ -11,10 +11,13 @@ use undertone_engine::{
     Carried, Command, Engine, Event, EventKind, Input as EngineInput, SealKey, StepKey, Write,
 };
 use undertone_relay::store::{Outcome, Store, StoreKey, StoreReply, StoreRequest};
-use undertone_relay::{ConnId, Input, Limits, MemoryStore, Relay, RelayConfig, Standing, To};
+use undertone_relay::{
+    ConnId, Input, InviteAction, InviteAnswer, Limits, MemoryStore, Relay, RelayConfig, Standing,
+    To,
+};
 use undertone_wire::account::AccountKind;
 use undertone_wire::codec::{self, Text};
-use undertone_wire::frame::{Reply, Request, Seen};
+use undertone_wire::frame::{Code, Reply, Request, Seen};
 use undertone_wire::ids::{Incarnation, LinkKey};
 use undertone_wire::invite::{Invite, Inviter, Origin, RelayInvite};
 use undertone_wire::link::{Psk, PskId};
@@ -79,6 +82,8 @@ pub struct World {
     pub link: String,
     /// Looks at, changes or drops what the relay sends.
     pub tamper: Option<Tamper>,
+    /// The invite that everybody came by lets in nobody any more, for this reason.
+    pub invite_over: Option<Code>,
     /// What the relay sends in addition, right behind what was looked at.
     pub late: Option<Late>,
     /// What everyone encrypted with. A repeat ends the test.
@@ -134,6 +139,7 @@ impl World {
             incarnation,
             link,
             tamper: None,
+            invite_over: None,
             late: None,
             uses: Uses::default(),
             careless: false,
@@ -255,6 +261,7 @@ impl World {
     /// A link that this member makes; whoever is added after it comes by it.
     pub fn invite_by(&mut self, at: usize) {
         let tag = self.command(at, Command::Invite);
+        self.run();
         let link = self.clients[at].events.iter().find_map(|event| match &event.kind {
             EventKind::Link(link) if event.tag == Some(tag) => Some(link.0.clone()),
             _ => None,
@@ -494,8 +501,16 @@ impl World {
             self.relay_wake = step.wake_at;
             let drains = std::mem::take(&mut step.drains);
             let requests = std::mem::take(&mut step.requests);
-            if drains.is_empty() && requests.is_empty() {
+            let invites = std::mem::take(&mut step.invites);
+            if drains.is_empty() && requests.is_empty() && invites.is_empty() {
                 return;
+            }
+            for action in invites {
+                // There are no operator's commands in this world.
+                let InviteAction::Look { conn, seq, id } = action else { continue };
+                let found = self.invite_over.map_or(Ok(None), Err);
+                let answer = InviteAnswer::Looked { conn, seq, id, found };
+                self.relay.handle(Input::Invites(answer), self.now, &mut step);
             }
             for request in requests {
                 let reply = self.execute(request);

@@ -17,7 +17,7 @@ use undertone_terminal::times::day_and_time;
 use undertone_wire::codec::{List, Text};
 use undertone_wire::frame::{Code, InviteLine, OperatorCommand, Reply};
 use undertone_wire::ids::EntryId;
-use undertone_wire::invite::{CertificatePin, Invite, RelayInvite};
+use undertone_wire::invite::{CertificatePin, Invite, RelayInvite, relay_fingerprint};
 use undertone_wire::limits::{MAX_INVITES, MAX_LABEL};
 use undertone_wire::link::{Psk, PskId};
 use undertone_wire::lobby::LobbySecret;
@@ -57,12 +57,13 @@ pub(crate) fn invite(
     }
 }
 
-/// Numbers, one a line.
+/// The fingerprint, and numbers, one a line.
 pub(crate) fn stats(relay: &Relay, places: &Places, output: &mut Output) -> Result<Exit, Report> {
     let there = There::find(relay, places)?;
     let Reply::Figures { figures, .. } = there.answer(OperatorCommand::Stats)? else {
         return Err(unexpected());
     };
+    say(output, &format!("Fingerprint: {}", relay_fingerprint(&there.access.relay)))?;
     for figure in figures.iter() {
         say(output, &format!("{:>12}  {}", figure.value, one_line(figure.name.as_str())))?;
     }

@@ -215,6 +215,16 @@ pub enum Request {
         #[n(0)]
         seq: u32,
     },
+    /// Whether an invite still lets somebody in: before it is given on.
+    #[n(18)]
+    LookAtInvite {
+        /// Echoed.
+        #[n(0)]
+        seq: u32,
+        /// Which: the id in message 1 of the link.
+        #[n(1)]
+        id: EntryId,
+    },
 }
 
 /// One entry on its way into a log.

@@ -63,6 +63,7 @@ impl Hands<'_, '_> {
             Some(Ask::ChatLog(peer)) => self.chats.on_log_created(self.cx, peer),
             Some(Ask::Introduction) => self.was_introduced(),
             Some(Ask::Forget) => self.gone(),
+            Some(Ask::LookAtInvite) => self.give_link(),
             Some(Ask::ChatNote(peer, kind)) => {
                 self.chats.on_note_answer(self.cx, peer, kind, Ok(()));
             }
@@ -98,6 +99,11 @@ impl Hands<'_, '_> {
             Some(Ask::CardFor(peer)) => self.chats.on_card(self.cx, peer, None),
             Some(Ask::PackageFor(peer, suite)) => {
                 self.chats.on_package(self.cx, peer, suite, None);
+            }
+            Some(Ask::LookAtInvite) => {
+                let over = matches!(code, Code::InviteRevoked | Code::InviteUsedUp | Code::Absent);
+                let why = if over { CommandError::InviteOver } else { CommandError::Refused(code) };
+                self.cx.event(EventKind::Failed(why));
             }
             Some(Ask::Forget) => {
                 self.cx.core.leaving = None;

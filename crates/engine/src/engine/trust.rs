@@ -10,7 +10,7 @@ use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 use undertone_wire::account::{Card, SafetyNumber};
 use undertone_wire::frame::{Request, Who as WireWho};
-use undertone_wire::ids::{ClientId, Hash};
+use undertone_wire::ids::{ClientId, EntryId, Hash};
 use undertone_wire::invite::{Introduction, Invite, Inviter};
 use undertone_wire::name::Name;
 use zeroize::Zeroizing;
@@ -169,12 +169,25 @@ impl Hands<'_, '_> {
         Ok(())
     }
 
-    /// A link for one person: whoever follows it knows this account by it, and the first who does is
-    /// known here.
+    /// A link is given on only where it leads somewhere: the relay is asked whether its half of it, with
+    /// which one came, lets in anybody else.
     fn invite(&mut self) -> Result<(), CommandError> {
-        let name = self.cx.my_name().ok_or(CommandError::NotJoined)?;
+        if !self.cx.core.registered {
+            return Err(CommandError::NotConnected);
+        }
         let came_by =
             Invite::parse(&self.way.link).map_err(|_| CommandError::Internal("one's own link"))?;
+        let id = EntryId(came_by.relay_half().psk_id.0);
+        self.cx.ask(Ask::LookAtInvite, |seq| Request::LookAtInvite { seq, id });
+        Ok(())
+    }
+
+    /// A link for one person: whoever follows it knows this account by it, and the first who does is
+    /// known here.
+    pub(super) fn give_link(&mut self) {
+        let (Some(name), Ok(came_by)) = (self.cx.my_name(), Invite::parse(&self.way.link)) else {
+            return;
+        };
         let drawn = self.cx.draw();
         let introduction =
             Introduction::from_bytes(drawn.first_chunk().copied().unwrap_or_default());
@@ -186,7 +199,6 @@ impl Hands<'_, '_> {
         let operator = came_by.operator();
         let link = Invite::new(came_by.origin, relay, lobby, Some(inviter)).of_operator(operator);
         self.cx.event(EventKind::Link(Link(link.to_link())));
-        Ok(())
     }
 
     fn keep_link(&mut self, hash: Hash) {

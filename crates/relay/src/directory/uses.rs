@@ -39,6 +39,14 @@ pub(super) enum Counting {
     Write(Vec<bool>),
 }
 
+/// An invite of which it is asked whether it still lets somebody in.
+#[derive(Debug)]
+pub(super) struct Left {
+    conn: ConnId,
+    seq: u32,
+    uses: u32,
+}
+
 /// A list whose counts are being read.
 #[derive(Debug)]
 pub(super) struct Lines {
@@ -125,6 +133,47 @@ impl Directory {
                 self.read_uses(invite, ctx);
             }
             _ => drop(self.joining.remove(&invite)),
+        }
+    }
+
+    /// The files have answered.
+    pub(crate) fn looked_at_invite(
+        &mut self,
+        (conn, seq): (ConnId, u32),
+        id: EntryId,
+        found: Result<Option<u32>, Code>,
+        ctx: &mut Context<'_>,
+    ) {
+        match found {
+            Ok(Some(uses)) => {
+                self.read_header(invite_key(id), Job::Left(Left { conn, seq, uses }), ctx);
+            }
+            Ok(None) => {
+                self.finish(conn);
+                ctx.done(conn, seq);
+            }
+            Err(code) => {
+                self.finish(conn);
+                ctx.refuse(conn, seq, code, 0);
+            }
+        }
+    }
+
+    pub(super) fn go_on_counting_left(
+        &mut self,
+        Left { conn, seq, uses }: Left,
+        outcome: &Outcome,
+        ctx: &mut Context<'_>,
+    ) {
+        self.finish(conn);
+        let used = match outcome {
+            Outcome::Header { header, .. } => InviteRecord::read(header).ok(),
+            _ => None,
+        };
+        match used {
+            Some(used) if used < u64::from(uses) => ctx.done(conn, seq),
+            Some(_) => ctx.refuse(conn, seq, Code::InviteUsedUp, 0),
+            None => ctx.refuse(conn, seq, Code::StoreFailed, 0),
         }
     }
 

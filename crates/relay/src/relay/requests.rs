@@ -78,6 +78,9 @@ impl Parts<'_, '_> {
                 }
                 None => ctx.refuse(conn, seq, Code::NotRegistered, 0),
             },
+            Request::LookAtInvite { seq, id } => {
+                self.directory.look_at_invite(conn, member, seq, id, ctx);
+            }
             Request::Operator { seq, .. } => ctx.refuse(conn, seq, Code::NotAllowed, 0),
             // Everybody's; answered before it comes here.
             Request::Ping { .. } | Request::Register { .. } => {}

@@ -156,3 +156,38 @@ fn the_numbers_are_of_what_happened() {
     assert_eq!((value("seconds up"), value("members online"), value("logs")), (7, 1, 1));
     assert_eq!(value("refused: out of order"), 1);
 }
+
+/// Any member may ask whether the invite that it came by is of use to somebody else, and learns no more.
+#[test]
+fn a_member_is_told_whether_an_invite_still_lets_somebody_in() {
+    let mut world = World::new();
+    let alice = world.join(&Person::new(1, "Alice"));
+    let id = EntryId([1; 16]);
+    for (seq, found, code) in [
+        (1, Ok(None), None),
+        (2, Ok(Some(1)), None),
+        (3, Ok(Some(0)), Some(Code::InviteUsedUp)),
+        (4, Err(Code::InviteRevoked), Some(Code::InviteRevoked)),
+        (5, Err(Code::Absent), Some(Code::Absent)),
+    ] {
+        world.frame(alice, Request::LookAtInvite { seq, id });
+        assert_eq!(world.invites.pop(), Some(InviteAction::Look { conn: alice, seq, id }));
+        world.input(Input::Invites(InviteAnswer::Looked { conn: alice, seq, id, found }));
+        let answer = match code {
+            None => Reply::Done { seq },
+            Some(code) => Reply::Refused { seq, code, detail: 0 },
+        };
+        assert_eq!(world.heard(alice), [answer]);
+    }
+    let stranger = world.connect(LinkKey([3; 32]), Standing::Member);
+    let ask = |seq| Request::LookAtInvite { seq, id };
+    assert_eq!(world.refused(stranger, ask).0, Code::NotRegistered);
+    // As with look-ups there is an end to it.
+    let limited = (10..10_000).any(|seq| {
+        world.frame(alice, Request::LookAtInvite { seq, id });
+        let limited =
+            |reply: &Reply| matches!(reply, Reply::Refused { code: Code::RateLimited, .. });
+        world.heard(alice).iter().any(limited)
+    });
+    assert!(limited, "{} questions wait for the files", world.invites.len());
+}

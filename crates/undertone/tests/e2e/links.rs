@@ -158,3 +158,34 @@ fn who_comes_by_a_friends_link_hears_the_operator() {
     bob.expect("Server: hello everyone");
     bob.never_said("error: *");
 }
+
+/// A friend gets no link that leads nowhere.
+#[test]
+fn a_link_of_an_invite_that_is_used_up_is_not_given_on() {
+    let scene = scene();
+    let _server = scene.server();
+    let link = |uses: &str| {
+        let mut command = scene.ends(&["invite", "new", "--uses", uses]);
+        command.expect_exit(0);
+        command.expect("http*")
+    };
+    let (one, more) = (link("1"), link("2"));
+    let home = Scratch::default();
+    let mut alice = joins(&scene, &home, &[&one, "--name", "Alice"]);
+    alice.expect("Welcome, Alice (*");
+    alice.say("/invite");
+    alice.expect_error(
+        "the invite that you came by lets in nobody any more",
+        "*undertone invite new*",
+    );
+    alice.never_said("http*");
+    alice.say("quit");
+    alice.expect_exit(0);
+    // With another link she can invite again.
+    let mut alice = joins(&scene, &home, &[&more]);
+    alice.expect("Welcome, Alice (*");
+    alice.say("/invite");
+    let hers = alice.expect("http*");
+    let bob = joins(&scene, &Scratch::default(), &[&hers, "--name", "Bob"]);
+    bob.expect("Welcome, Bob (*");
+}

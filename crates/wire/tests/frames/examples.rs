@@ -107,6 +107,7 @@ pub(crate) fn requests() -> Named<Request> {
         ("inbox-token", Request::InboxToken { seq: 1, hash: NEXT }),
         ("watch-presence", Request::WatchPresence { seq: u32::MAX }),
         ("forget", Request::Forget { seq: 23 }),
+        ("look-at-invite", Request::LookAtInvite { seq: 24, id: ENTRY_ID }),
         ("operator-observe", operator(OperatorCommand::Observe)),
         ("operator-invite-new", operator(invite_new(None, None))),
         ("operator-invite-new-bounded", operator(invite_new(Some(10), Some(604_800)))),

@@ -229,6 +229,7 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
         of_inboxes,
         seq().prop_map(|seq| Request::WatchPresence { seq }),
         seq().prop_map(|seq| Request::Forget { seq }),
+        (seq(), entry_id()).prop_map(|(seq, id)| Request::LookAtInvite { seq, id }),
         (seq(), command()).prop_map(|(seq, command)| Request::Operator { seq, command }),
     ]
 }
