@@ -315,7 +315,7 @@ impl Oracle {
             }
             Trouble::BadNote(_) | Trouble::Misbehaved { .. } => true,
             Trouble::Full { .. } => false,
-            Trouble::KeyChanged { .. } | Trouble::BadSignature { .. } => true,
+            Trouble::KeyChanged { .. } | Trouble::BadSignature { .. } | Trouble::NoOperator => true,
         };
         if bad {
             self.find(now, format!("{at} was told: {trouble}"));

@@ -204,9 +204,12 @@ impl There {
         let link = self.make(label, (None, None), Some(lobby))?;
         say(
             output,
-            "All links are revoked, and the lobby is a new one. Members stay members; with this link they",
+            "All links are revoked, and the lobby is a new one. Who has joined stays a member.",
         )?;
-        say(output, "come into it, and keep their names, chats and rooms: undertone client LINK")?;
+        say(
+            output,
+            "Who shall be in the new lobby takes this link, and keeps name, chats and rooms:",
+        )?;
         say(output, &link)
     }
 

@@ -14,15 +14,16 @@ use undertone_wire::ids::ClientId;
 use undertone_wire::invite::Invite;
 use undertone_wire::link::LinkSecret;
 use undertone_wire::lobby::{LobbyKeys, LobbySecret};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// The account, and the keys of its device.
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Zeroize, ZeroizeOnDrop)]
 #[cbor(array)]
 pub(super) struct KeysRow {
     #[n(0)]
     pub(super) version: u16,
     #[n(1)]
+    #[zeroize(skip)]
     pub(super) client_id: ClientId,
     #[n(2)]
     pub(super) ecdsa: bool,
@@ -43,7 +44,7 @@ pub(super) struct KeysRow {
     pub(super) operator: bool,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Encode, Decode, Zeroize, ZeroizeOnDrop)]
 #[cbor(array)]
 pub(super) struct SignerRow {
     #[n(0)]

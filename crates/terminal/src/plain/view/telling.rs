@@ -9,6 +9,7 @@ use crate::text::{harmless, one_line};
 use crate::times::day_and_time;
 use std::time::Instant;
 use undertone_client::client::{Status, Told};
+use undertone_client::connection::ConnectError;
 use undertone_engine::api::{Conversation, Ended, Message, Person};
 use undertone_engine::{Event, EventKind};
 use undertone_wire::frame::Code;
@@ -67,7 +68,7 @@ impl View {
                 self.say("Secure channel established");
                 self.secure();
             }
-            Status::Lost(error) => self.lost(&Report::from(&error)),
+            Status::Lost(error) => self.lost(&error),
             Status::GaveUp(error) => self.end_with((&error).into()),
         }
     }
@@ -87,11 +88,14 @@ impl View {
         }
     }
 
-    fn lost(&mut self, why: &Report) {
+    fn lost(&mut self, why: &ConnectError) {
         let was_in = !matches!(self.stage, Stage::Connecting);
         self.stage = Stage::Connecting;
         if was_in && !self.quits {
-            self.say(format!("Connection lost: {}. Reconnecting...", one_line(&why.error)));
+            self.say(match why {
+                ConnectError::Renewed => "Reconnecting, for what has changed...".to_owned(),
+                why => format!("Connection lost: {}. Reconnecting...", one_line(&why.to_string())),
+            });
         }
     }
 
