@@ -221,6 +221,9 @@ pub(crate) struct Core {
     /// A test took the defence against old copies out.
     #[cfg(any(test, feature = "watch"))]
     pub(crate) careless: bool,
+    /// A test made a hostile member of this one.
+    #[cfg(any(test, feature = "watch"))]
+    pub(crate) misannounces: bool,
     /// Gaps in conversations, since this program started.
     gaps: BTreeMap<Conversation, Gap>,
     /// Running time when this program began, and what the profile had lived until then.
@@ -290,6 +293,8 @@ impl Core {
             reading: HashMap::new(),
             #[cfg(any(test, feature = "watch"))]
             careless: false,
+            #[cfg(any(test, feature = "watch"))]
+            misannounces: false,
             gaps: BTreeMap::new(),
             began: None,
             look_at: 0,

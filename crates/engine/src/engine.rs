@@ -260,6 +260,13 @@ impl Engine {
         self.core.careless = true;
     }
 
+    /// Makes a hostile member of this one, for a test: the tokens that its commits announce are none of
+    /// those that follow from them.
+    #[cfg(any(test, feature = "watch"))]
+    pub fn misannounce(&mut self) {
+        self.core.misannounces = true;
+    }
+
     /// The device's link key, for the Noise handshake.
     #[must_use]
     pub fn link_secret(&self) -> &LinkSecret {

@@ -314,13 +314,16 @@ impl People {
 
     /// How a member is shown. The relay holds each name for one member only, so where it is known
     /// from there, it counts more than what a member says of itself; but what a verified account has
-    /// signed counts more than what the relay says.
+    /// signed counts more than what the relay says. Nobody's word makes somebody else `Server`.
     pub(crate) fn person(&self, id: &ClientId, claimed: Option<&Name>) -> Option<Person> {
         let contact = self.contacts.get(id);
         let signed = contact.map(|contact| &contact.name);
         let verified = contact.is_some_and(|contact| contact.verified);
         let proven = signed.filter(|_| verified);
-        let name = proven.or(self.online.get(id)).or(signed).or(claimed)?.clone();
+        let operator = Name::operator();
+        let is_operator = contact.is_some_and(|c| self.may_be_called(&operator, &c.account));
+        let said = [proven, self.online.get(id), signed, claimed].into_iter().flatten();
+        let name = said.into_iter().find(|name| is_operator || !name.is_operator())?.clone();
         let fingerprint = contact.map(|contact| contact.account.fingerprint());
         let (changed, blocked) = (self.is_changed(id), self.is_blocked(id));
         Some(Person { client_id: *id, name, fingerprint, verified, changed, blocked })

@@ -4,12 +4,12 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use undertone_engine::api::{ChatState, RoomName, RoomOrder, Trouble, Who};
+use undertone_engine::api::{ChatState, Person, RoomName, RoomOrder, Trouble, Who};
 use undertone_engine::{Command, EventKind};
 use undertone_testkit::world::World;
 use undertone_wire::account::{AccountKind, AccountSecret, Card};
 use undertone_wire::codec::Blob;
-use undertone_wire::frame::{Entry, Present, Reply, Seen};
+use undertone_wire::frame::{Entry, Present, Reply, Request, Seen};
 use undertone_wire::ids::{ClientId, EntryId, LinkKey, LogId};
 use undertone_wire::name::Name;
 
@@ -487,6 +487,8 @@ fn a03_total_silence_is_told_with_the_time_that_the_relay_was_last_heard() {
     assert_eq!(silent(&world, 1).len(), 1, "also without a link");
 }
 
+/// A01. The relay presents what a member said as the commit that ends the epoch. Where its word for what
+/// an entry does counts, it decides when keys change and who reads on.
 #[test]
 fn a01_a_relay_cannot_let_anyone_in_or_out() {
     let mut world = pair(8);
@@ -503,12 +505,13 @@ fn a01_a_relay_cannot_let_anyone_in_or_out() {
     world.say(1, "text");
     world.run();
     world.tamper = None;
+    assert_eq!(world.texts(0), Vec::<String>::new(), "it is not taken as what it is not");
     // Nobody came or went; the member whose relay lied asks to be let in again, and is.
-    world.run_for(30_000);
-    for c in &world.clients {
-        eprintln!("{} {:?} {:#?}", c.name, c.engine.lobby_epoch(), c.events);
-    }
-    world.texts(0);
+    world.run_for(120_000);
+    let moved = |kind: &EventKind| matches!(kind, EventKind::Came(_) | EventKind::Went(_));
+    assert!(!world.has(0, moved) && !world.has(1, moved));
+    assert_eq!(world.clients[0].engine.lobby_epoch(), world.clients[1].engine.lobby_epoch());
+    assert_eq!(world.texts(0), ["Bob: text"], "it is said again");
     world.say(1, "after");
     world.run();
     assert_eq!(world.texts(0), ["Bob: after"], "{:?}", world.troubles());
@@ -526,13 +529,25 @@ fn w01_e_a_member_the_invite_does_not_name_is_never_shown_as_server() {
     world.say(operator, "from the operator");
     world.run();
     assert_eq!(world.texts(1), ["Server: from the operator"]);
-    // Another relay's operator, or a relay that lets somebody else register as `Server`.
+    // The relay lets somebody else register as `Server`, once the operator's own place is free.
+    world.send(operator, &Request::Forget { seq: 9_999 });
+    world.run();
     let impostor = world.add_operator();
     world.run_for(20_000);
+    let came = |name: &Name| {
+        let seen = |seen: &Seen| matches!(seen, Seen::Registered { name: of, .. } if of == name);
+        world.seen.iter().filter(|one| seen(one)).count()
+    };
+    assert_eq!(came(&Name::operator()), 2, "the impostor is registered");
     world.texts(1);
     world.say(impostor, "trust me");
     world.run();
     assert!(world.texts(1).is_empty(), "{:?}", world.troubles());
+    world.clients[1].events.clear();
+    world.command(1, Command::List);
+    let server = |all: &[Person]| all.iter().any(|person| person.name.is_operator());
+    let listed = |kind: &EventKind| matches!(kind, EventKind::Members(all) if server(all));
+    assert!(!world.has(1, listed), "it is on no list under that name");
 }
 
 /// Where a request is acknowledged by itself, anybody can find out when somebody is there.

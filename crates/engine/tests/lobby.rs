@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use undertone_engine::EventKind;
-use undertone_engine::api::CommandError;
-use undertone_testkit::world::World;
+use undertone_engine::api::{CommandError, RoomName, RoomOrder, Who};
+use undertone_engine::{Command, EventKind};
+use undertone_testkit::world::{Way, World};
 use undertone_wire::frame::{Reply, Seen};
 use undertone_wire::invite::Invite;
 
@@ -198,11 +198,15 @@ fn w02_f_an_entry_that_comes_again_is_not_shown_again() {
     world.tamper = None;
     let copies = copies.borrow().clone();
     assert!(!copies.is_empty());
+    let epoch = world.clients[1].engine.lobby_epoch();
     for copy in copies {
         world.inject(1, copy);
     }
-    world.run();
+    world.run_for(30_000);
     assert_eq!(world.texts(1), ["Alice: once"]);
+    // An old place, and no damage: nobody is told of any, and nothing is made anew.
+    assert_eq!(world.troubles(), Vec::<String>::new());
+    assert_eq!(world.clients[1].engine.lobby_epoch(), epoch);
 }
 
 /// W05h: a member knows a replay by its position, and keeps one position a log. Where a list of
@@ -272,13 +276,37 @@ fn a_changed_entry_is_named_and_not_shown() {
     );
 }
 
-/// Also weaknesses W01c and W03e.
+/// Also weaknesses W01c and W03e. Every byte that reaches the relay from two who talk in the lobby, in
+/// a chat and in a room, and all that it tells its operator. Where a member hands it anything readable,
+/// it stands there.
 #[test]
 fn f22_the_relay_sees_no_text_and_no_name_of_a_room() {
     let mut world = room(10, &["Alice", "Bob"]);
-    world.say(0, "CANARY-in-the-lobby");
-    world.msg(0, "Bob", "CANARY-in-private");
+    let sent = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let keep = sent.clone();
+    world.meddle = Some(Box::new(move |_, request| {
+        keep.borrow_mut().extend(undertone_wire::codec::encode(request));
+        Way::Passes
+    }));
+    world.restart_client(0);
     world.run();
+    world.say(0, "CANARY-in-the-lobby");
+    world.msg(0, "Bob", "CANARY-in-a-request");
+    world.run();
+    world.command(1, Command::Accept(None));
+    world.run();
+    world.msg(1, "Alice", "CANARY-in-private");
+    world.command(0, Command::RoomNew(RoomName::parse("CANARY-room").unwrap()));
+    world.room(0, "CANARY-room", RoomOrder::Add(Who("Bob".to_owned())));
+    world.run();
+    world.room(0, "CANARY-room", RoomOrder::Say("CANARY-in-the-room".to_owned()));
+    world.run();
+    assert_eq!(world.texts(1).len(), 3, "all of it was read: {:?}", world.troubles());
+    assert_eq!(world.texts(0), ["[private] Bob: CANARY-in-private"]);
+    let sent = sent.borrow();
+    let holds = |text: &str| sent.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(!holds("CANARY"));
+    assert!(holds("Alice"), "who registers is in plain sight: the search works");
     let seen = format!("{:?}", world.seen);
     assert!(!seen.contains("CANARY"));
     assert!(world.seen.iter().any(|s| matches!(s, Seen::Appended { commit: true, .. })));

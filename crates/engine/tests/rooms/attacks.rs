@@ -161,6 +161,28 @@ fn a01_a11b_who_brings_in_an_account_that_the_roster_does_not_list_brings_in_nob
     assert_eq!(world.texts(3), Vec::<String>::new());
 }
 
+/// A11b. An owner's commit names another token for the next epoch than the one that follows from its
+/// keys. Where others enter that epoch, the relay lets none of them read on, and nobody knows by whom.
+#[test]
+fn a11b_a_commit_that_announces_a_foreign_token_is_void_and_its_author_named() {
+    for seed in 615..620 {
+        let (mut world, room) = team(seed);
+        clear(&mut world);
+        world.clients[0].engine.misannounce();
+        world.room(0, "team", RoomOrder::Promote(who("Carol")));
+        world.run_for(30_000);
+        for at in [1, 2] {
+            let told = world.troubles();
+            assert_eq!(
+                blamed(&world, at, "Alice"),
+                Some("token-mismatch"),
+                "seed {seed}: {told:?}"
+            );
+        }
+        talk(&mut world, &room, &[1, 2], seed);
+    }
+}
+
 fn of_alice(texts: Vec<String>) -> Vec<String> {
     texts.into_iter().filter(|text| text.starts_with("[team] Alice")).collect()
 }

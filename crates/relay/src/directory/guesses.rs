@@ -54,3 +54,26 @@ impl Guesses {
         self.left.entry(source).or_insert_with(|| Bucket::full(GUESS_BURST, now_ms))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn numbered(number: usize) -> Source {
+        Some(Ipv4Addr::from(u32::try_from(number).unwrap()).into())
+    }
+
+    /// W04g: `MAX_GUESSERS`. Who comes from one more address shares a count with all such.
+    #[test]
+    fn w04g_so_many_addresses_are_counted_and_all_others_share_one_count() {
+        let mut guesses = Guesses::default();
+        (0..2 * MAX_GUESSERS).for_each(|number| guesses.count(numbered(number), 0));
+        assert_eq!(guesses.left.len(), MAX_GUESSERS + 1);
+        let late = numbered(3 * MAX_GUESSERS);
+        assert!(guesses.are_used_up(late, 0), "others have used the shared count up");
+        assert!(!guesses.are_used_up(numbered(0), 0), "who is counted alone is not concerned");
+        guesses.tick(1_000 * GUESS_BURST);
+        assert!(guesses.is_empty(), "who has not guessed lately is forgotten");
+    }
+}

@@ -4,6 +4,7 @@
 //! attackers have addresses of their own in 127.0.0.0/8; 127.0.0.1 is not counted by address.
 
 use crate::{ALICE, MALLORY, scene};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,9 +13,7 @@ use std::time::{Duration, Instant};
 use undertone_testkit::peer::{self, Peer};
 use undertone_testkit::scene::{Scene, Server};
 use undertone_wire::codec::Blob;
-use undertone_wire::frame::{
-    Append, Code, EntryKind, KeyPackage, LogTerms, Reply, Request, Start, Who,
-};
+use undertone_wire::frame::{Append, Code, EntryKind, KeyPackage, LogTerms, Reply, Request, Who};
 use undertone_wire::ids::{ClientId, EntryId, LogId, Token};
 use undertone_wire::name::Name;
 
@@ -146,24 +145,39 @@ fn a05_a_flood_of_handshakes_ends_at_the_door() {
     server.program.expect_error_line(line);
 }
 
-/// A member that asks as fast as it can, and reads the answers: the others do not wait for them.
+/// Requests that a relay answers a member at once, those that one read of a socket brings beyond it,
+/// and those that it answers lastingly, a second (`connection/pace.rs`).
+const AT_ONCE: u64 = 4_096;
+const OF_A_READ: u64 = (64 << 10) / 7;
+const A_SECOND: u64 = 20_000;
+
+/// A member that asks as fast as it can, and reads the answers: the others do not wait for them. What
+/// one hears in a time has a bound, however fast it asks: without one the relay works for whoever asks
+/// most, and everybody else's requests stand behind those.
 #[test]
 fn a05_who_asks_without_end_delays_nobody_else() {
     let scene = scene();
     let (server, mut witness) = relay(&scene, &[]);
     let (relay, invite) = (server.address, scene.relay_invite());
     nobody_else_notices(&server, &mut witness, move |over| {
+        let began = Instant::now();
         let mut mallory = MALLORY.registered(relay, &invite);
         let mut stream = Vec::new();
         for nonce in 0..1_000 {
             let ping = undertone_wire::codec::encode(&Request::Ping { nonce });
             undertone_wire::stream::put(&ping, &mut stream);
         }
-        while !over.load(Ordering::Relaxed) {
+        let mut answered = 0;
+        while !over.load(Ordering::Relaxed) || began.elapsed() < Duration::from_secs(1) {
             // So many are on their way at once that the relay would be busy with them for long.
             (0..20).for_each(|_| mallory.send_stream(&stream));
             (0..20_000).for_each(|_| drop(mallory.reply()));
+            answered += 20_000;
         }
+        let lastingly = A_SECOND * u64::try_from(began.elapsed().as_millis()).unwrap() / 1_000;
+        let most = AT_ONCE + OF_A_READ + lastingly;
+        println!("{answered} answers, {most} at most");
+        assert!(answered <= most, "{answered} were answered, {most} may be");
     });
 }
 
@@ -197,9 +211,43 @@ fn a05_who_asks_and_never_reads_is_ended_and_holds_a_bounded_queue() {
     });
 }
 
-/// More requests than a connection may make end it by name.
+/// Pings of the WebSocket are answered before anything else is asked of their sender, and it reads none
+/// of the answers. Without a bound the relay keeps them: it grew to 2 GB.
+#[test]
+fn a05_who_pings_and_never_reads_is_ended_and_holds_a_bounded_queue() {
+    // What the two kernels hold between the two, and what the relay does, is far below.
+    const MOST: usize = 256 << 20;
+    let scene = scene();
+    let (server, mut witness) = relay(&scene, &[]);
+    let (relay, invite) = (server.address, scene.relay_invite());
+    nobody_else_notices(&server, &mut witness, move |over| {
+        let mut ended = 0;
+        while !over.load(Ordering::Relaxed) || ended == 0 {
+            let mut mallory = MALLORY.connect(relay, &invite);
+            mallory.socket.get_mut().sock.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
+            let mut sent = 0;
+            let error = loop {
+                let ping = tungstenite::Message::Ping(vec![0; 125].into());
+                let written = (0..256).try_for_each(|_| mallory.socket.write(ping.clone()));
+                if let Err(error) = written.and_then(|()| mallory.socket.flush()) {
+                    break error;
+                }
+                sent += 256 * 125;
+                assert!(sent < MOST, "it was not ended");
+            };
+            let blocked = matches!(&error, tungstenite::Error::Io(why) if why.kind() == std::io::ErrorKind::WouldBlock);
+            assert!(!blocked, "it was not ended after {sent} bytes");
+            ended += 1;
+        }
+    });
+}
+
+/// Commits without end, and thousands of them on their way at once: what waits for the store grows as
+/// long as somebody sends, and everybody else's entries stand behind it. What is more than one
+/// connection may have waiting is refused by name.
 #[test]
 fn a05_a_flood_of_commits_is_refused_by_name_and_others_do_not_wait() {
+    const BURST: u64 = 3_000;
     let scene = scene();
     let (server, mut witness) = relay(&scene, &[]);
     let (relay, invite) = (server.address, scene.relay_invite());
@@ -209,28 +257,41 @@ fn a05_a_flood_of_commits_is_refused_by_name_and_others_do_not_wait() {
         let terms = LogTerms { epoch: 0, token: token.hash(), slots: 0, per_writer: 0, ttl: 0 };
         mallory.send(&Request::CreateLog { seq: 1, log, terms });
         assert_eq!(mallory.reply(), Reply::Done { seq: 1 });
-        let from = Start::Oldest;
-        mallory.send(&Request::Subscribe { seq: 2, log, token: token.clone(), from });
-        // Each ends its epoch and opens the next one under the same token.
-        for epoch in 0..20_000u64 {
-            if over.load(Ordering::Relaxed) {
-                return;
+        let (mut taken, mut refused) = (0, BTreeMap::<Code, u32>::new());
+        for _ in 0..100 {
+            if over.load(Ordering::Relaxed) && refused.contains_key(&Code::RateLimited) {
+                break;
             }
-            let append = Append {
-                seq: 3,
-                log,
-                token: token.clone(),
-                writer_number: epoch + 1,
-                epoch,
-                kind: EntryKind::Commit { next: token.hash() },
-                body: Blob::new(vec![0; 4_096]).unwrap(),
-            };
-            mallory.send(&Request::Append(append));
-            // What comes is read, so that it is the commits that are many and not the answers.
-            if epoch % 16 == 15 {
-                (0..16).for_each(|_| drop(mallory.reply()));
+            let mut stream = Vec::new();
+            // Each ends its epoch and opens the next one under the same token.
+            for epoch in taken..taken + BURST {
+                let append = Append {
+                    seq: 3,
+                    log,
+                    token: token.clone(),
+                    writer_number: epoch + 1,
+                    epoch,
+                    kind: EntryKind::Commit { next: token.hash() },
+                    body: Blob::new(vec![0; 256]).unwrap(),
+                };
+                let frame = undertone_wire::codec::encode(&Request::Append(append));
+                undertone_wire::stream::put(&frame, &mut stream);
+            }
+            mallory.send_stream(&stream);
+            for _ in 0..BURST {
+                match mallory.reply() {
+                    Reply::Appended { .. } => taken += 1,
+                    Reply::Refused { code, .. } => *refused.entry(code).or_default() += 1,
+                    other => panic!("{other:?}"),
+                }
             }
         }
+        println!("{taken} commits, refused: {refused:?}");
+        // Behind one that was refused none is taken, and its epoch never comes.
+        let behind = |code: &Code| matches!(code, Code::Follows | Code::TokenUnknown);
+        let named = |code: &Code| *code == Code::RateLimited || behind(code);
+        assert!(refused.contains_key(&Code::RateLimited), "no commit was refused: {taken}");
+        assert!(refused.keys().all(named), "{refused:?}");
     });
 }
 

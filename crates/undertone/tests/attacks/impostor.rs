@@ -229,8 +229,9 @@ fn a02_a_relay_that_sends_what_is_no_reply_ends_the_connection_and_nothing_else(
     }
 }
 
-/// Every reply there is, with made-up contents and before anything was asked. Where one counts
-/// for the request that happens to wait, a relay answers questions with anything.
+/// Every reply there is, with made-up contents, before anything was asked and while an answer is
+/// awaited. Where one counts for the request that happens to wait, a relay answers questions with
+/// anything.
 #[test]
 fn a02_replies_that_nobody_asked_for_change_nothing() {
     use undertone_wire::frame::{Entry, EntryKind, Present};
@@ -243,10 +244,10 @@ fn a02_replies_that_nobody_asked_for_change_nothing() {
         let body = codec::Blob::new(vec![7; 600]).unwrap();
         let entry = Entry { log, position: 1, epoch: 0, kind: EntryKind::Last, time: 1, body };
         let note = codec::Blob::new(vec![9; 600]).unwrap();
-        for reply in [
+        let replies = [
             Reply::Pong { nonce: 9 },
-            Reply::Done { seq: 4_000 },
             Reply::Refused { seq: 4_000, code: Code::Stale, detail: 7 },
+            Reply::Done { seq: 4_000 },
             Reply::Found { seq: 4_000, card: None },
             Reply::TakenKeyPackage { seq: 4_000, package: None },
             Reply::Appended { seq: 4_000, log, position: 5, time: 1 },
@@ -268,13 +269,20 @@ fn a02_replies_that_nobody_asked_for_change_nothing() {
                 name: Name::parse("Ghost").unwrap(),
             }),
             Reply::Went { client_id: ClientId([4; 16]) },
-        ] {
-            relay.send(&reply);
-        }
+        ];
+        replies.iter().for_each(|reply| relay.send(reply));
         // It is still there, and asks to be registered.
-        let registers =
-            std::iter::from_fn(|| relay.request()).any(|it| matches!(it, Request::Register { .. }));
-        assert!(registers);
+        let asked = std::iter::from_fn(|| relay.request()).find_map(|request| match request {
+            Request::Register { seq, .. } => Some(seq),
+            _ => None,
+        });
+        replies.iter().for_each(|reply| relay.send(reply));
+        // None of them was an answer to that: it still waits for it.
+        let (seq, store) = (asked.unwrap(), Incarnation([2; 16]));
+        relay.send(&Reply::Registered { seq, store, online: 1, key: None });
+        let goes_on = std::iter::from_fn(|| relay.request())
+            .any(|request| matches!(request, Request::PublishKeyPackages { .. }));
+        assert!(goes_on, "it does what members do");
         relay.send(&Reply::Bye { code: Code::Blocked });
         while relay.request().is_some() {}
     });

@@ -1,10 +1,15 @@
 //! The records of a link, changed, repeated, turned around.
 
 use crate::{ALICE, MALLORY, scene};
+use aes_gcm::aead::{Aead as _, Payload};
+use aes_gcm::{Aes256Gcm, KeyInit as _};
+use data_encoding::HEXLOWER;
+use hkdf::Hkdf;
+use sha2::{Digest as _, Sha256};
 use undertone_testkit::peer;
 use undertone_wire::codec;
 use undertone_wire::frame::Request;
-use undertone_wire::link::{Psk, PskId, Refusal};
+use undertone_wire::link::{PROTOCOL, Psk, PskId, Refusal, SUBPROTOCOL, prologue};
 
 /// Attack A08: where the record is passed over, the two sides count differently from then on, or
 /// a second forgery is tried at once.
@@ -63,18 +68,53 @@ fn w03_d_a_replayed_or_reflected_record_ends_the_connection() {
     assert_eq!(closed, Refusal::Malformed.code());
 }
 
-/// Attack A06: keys that make every secret the same. The link's own tests try every such point in
-/// every place; here one knocks at the real door.
+/// Points of order 1, 2, 4 and 8 of X25519 (RFC 7748 §6.1), and zero.
+const LOW_ORDER: [&str; 5] = [
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+];
+
+/// The first message of a device whose ephemeral key is this point (Noise §5.3, §9.2). All that goes
+/// into it is public: so is each secret that the relay would agree on with that point.
+fn message_1_of(point: &[u8; 32], id: PskId) -> Vec<u8> {
+    let mixed = |hash: [u8; 32], data: &[u8]| -> [u8; 32] {
+        Sha256::new_with_prefix(hash).chain_update(data).finalize().into()
+    };
+    let name: [u8; 32] = PROTOCOL.as_bytes().try_into().unwrap();
+    let hash = mixed(mixed(name, &prologue(&[SUBPROTOCOL], SUBPROTOCOL)), point);
+    let mut keys = [0; 64];
+    Hkdf::<Sha256>::new(Some(&name), point).expand(&[], &mut keys).unwrap();
+    let cipher = Aes256Gcm::new_from_slice(&keys[32..]).unwrap();
+    // The version, and whose pre-shared key it is.
+    let hello = [&[0x82, 0x01, 0x50][..], &id.0].concat();
+    let sealed = cipher.encrypt(&[0; 12].into(), Payload { msg: &hello, aad: &hash }).unwrap();
+    [&point[..], &sealed].concat()
+}
+
+/// Attack A06: keys with which every secret is zeros, from a device that is right in everything else.
+/// Where one is taken, whoever is in the path knows the keys of the link. The link's own tests try every
+/// such point in every place; here they knock at the real door.
 #[test]
 fn w03_c_a_zero_public_key_ends_the_handshake() {
     let scene = scene();
     let server = scene.server();
-    for zero in [vec![0; 32], [vec![0; 32], vec![0; 35]].concat(), [vec![1], vec![0; 66]].concat()]
-    {
-        let code = peer::refusal_of_first_record(server.address, zero);
+    let invite = server.invite().relay_half().clone();
+    for point in LOW_ORDER {
+        let point: [u8; 32] = HEXLOWER.decode(point.as_bytes()).unwrap().try_into().unwrap();
+        let message = message_1_of(&point, invite.psk_id);
+        let code = peer::refusal_of_first_record(server.address, message);
         assert_eq!(code, Refusal::Malformed.code());
     }
-    server.program.expect("Refused 127.0.0.1:*");
+    server.program.expect("Refused 127.0.0.1:*: *gives no secret*");
+    // An honest point in the same message is answered.
+    let mut socket =
+        peer::websocket(peer::tls(server.address), server.address, SUBPROTOCOL).unwrap();
+    let honest = message_1_of(&MALLORY.link_secret().public().0, invite.psk_id);
+    socket.send(tungstenite::Message::Binary(honest.into())).unwrap();
+    assert!(matches!(socket.read(), Ok(tungstenite::Message::Binary(_))));
 }
 
 #[test]

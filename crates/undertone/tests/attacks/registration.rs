@@ -56,24 +56,27 @@ fn w04_d_a_proof_is_for_one_purpose_one_relay_and_one_connection() {
     let server = scene.server();
     let (address, invite) = (server.address, server.invite().relay_half().clone());
     let (card, account) = (ALICE.card(), ALICE.account());
-    let mut alice = ALICE.connect(address, &invite);
-    let context = alice.context();
-    let other_relay = RegistrationContext { relay: LinkKey([3; 32]), ..context };
-    let other_link = RegistrationContext { handshake_hash: [3; 32], ..context };
-    let proofs = [
-        other_relay.sign(&account, &card),
-        other_link.sign(&account, &card),
+    // Each is right in everything else, on a connection of its own.
+    let proofs: [fn(RegistrationContext, &AccountSecret, &Card) -> Signature; 5] = [
+        |own, account, card| {
+            RegistrationContext { relay: LinkKey([3; 32]), ..own }.sign(account, card)
+        },
+        |own, account, card| {
+            RegistrationContext { handshake_hash: [3; 32], ..own }.sign(account, card)
+        },
         // The card's own signature is one of the same key.
-        card.signature,
-        account.sign(&[&context.handshake_hash]),
-        Signature([0; 64]),
+        |_, _, card| card.signature,
+        |own, account, _| account.sign(&[&own.handshake_hash]),
+        |_, _, _| Signature([0; 64]),
     ];
-    for proof in proofs {
+    for (at, proof) in proofs.into_iter().enumerate() {
         let mut one = ALICE.connect(address, &invite);
+        let proof = proof(one.context(), &account, &card);
         let reply = one.answer(&Request::Register { seq: 1, card: card.clone(), proof });
-        assert_eq!(refused(&reply), Code::SignatureInvalid);
+        assert_eq!(refused(&reply), Code::SignatureInvalid, "proof {at}");
     }
-    let proof = context.sign(&account, &card);
+    let mut alice = ALICE.connect(address, &invite);
+    let proof = alice.context().sign(&account, &card);
     let reply = alice.answer(&Request::Register { seq: 1, card, proof });
     assert!(matches!(reply, Reply::Registered { .. }), "{reply:?}");
 }

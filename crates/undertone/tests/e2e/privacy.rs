@@ -1,10 +1,12 @@
 //! What the relay, its machine and the network in front of it can see.
 
+use crate::left_out::free_port;
 use crate::scene;
 use std::sync::{Arc, Mutex};
 use undertone_testkit::canary::Canaries;
 use undertone_testkit::false_relay::Certificate;
 use undertone_testkit::middle::Middle;
+use undertone_testkit::peer;
 use undertone_testkit::process::Program;
 use undertone_testkit::proxy::Proxy;
 use undertone_testkit::scene::{Scene, by_port};
@@ -74,7 +76,8 @@ fn contents(scene: &Scene, but: &str) -> Vec<u8> {
 #[test]
 fn f22_no_capture_memory_file_or_log_of_the_relay_holds_a_text() {
     let scene = scene();
-    let server = scene.server_without_console();
+    let port = free_port();
+    let server = scene.server_with(&["--no-console", "--metrics", &port.to_string()]);
     let invite = undertone_wire::invite::Invite::parse(&scene.new_link()).unwrap();
     // In front of the relay is somebody who has its TLS key, and in front of that one the network.
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -103,7 +106,16 @@ fn f22_no_capture_memory_file_or_log_of_the_relay_holds_a_text() {
     let captured = proxy.captured();
     let (records, said) = (seen.lock().unwrap().clone(), observer.out.raw());
     let logs = [server.program.out.raw(), server.program.err.raw()].concat();
-    let list = scene.ends(&["invite", "list"]).out.raw();
+    let asked = |command: &[&str]| {
+        let mut ends = scene.ends(command);
+        ends.expect_exit(0);
+        ends.out.raw()
+    };
+    let [list, members, stats] =
+        [&["invite", "list"][..], &["member", "list"], &["stats"]].map(asked);
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+    let figures = peer::plain(([127, 0, 0, 1], port).into(), &request).into_bytes();
+    assert!(stats.len() > 100 && figures.len() > 1_000);
     assert!(captured.len() > 10_000 && records.len() > 10_000 && said.len() > 1_000);
     for (place, bytes) in [
         ("a capture", &captured),
@@ -111,6 +123,9 @@ fn f22_no_capture_memory_file_or_log_of_the_relay_holds_a_text() {
         ("a log", &logs),
         ("what observe prints", &said),
         ("the list of invites", &list),
+        ("the list of members", &members),
+        ("the numbers", &stats),
+        ("the figures for Prometheus", &figures),
     ] {
         hidden.must_not_be_in(place, bytes);
         secrets.must_not_be_in(place, bytes);
@@ -125,6 +140,7 @@ fn f22_no_capture_memory_file_or_log_of_the_relay_holds_a_text() {
     let finds = |bytes: &[u8]| name.found_in(bytes).is_some();
     assert!(finds(&contents(&scene, "none")), "the registry is in plain sight: the search works");
     assert!(finds(&said), "observe says who registered: the search works");
+    assert!(finds(&members), "the list names members: the search works");
     #[cfg(target_os = "linux")]
     in_memory(server.program.id(), &[hidden, secrets], &name, 1 << 20);
     drop(bob);
