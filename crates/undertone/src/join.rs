@@ -52,15 +52,23 @@ pub(crate) fn run(
     if let Some(pin) = &arguments.pin {
         first_use::check(pin, &invite.relay_half().relay_key)?;
     }
-    if source == Source::Outside {
-        go_over(&arguments, name.as_ref(), &profiles, &invite, &mut keys)?;
-    }
+    let stays = match source {
+        Source::Outside => go_over(&arguments, name.as_ref(), &profiles, &invite, &mut keys)?,
+        Source::Here => None,
+    };
     let choice = choose(&arguments, name.as_ref(), &profiles, &invite, &mut keys)?;
     let greeted = asker.has_asked;
     let fresh = matches!(choice, Choice::New { .. });
     let mut opened = match choice {
         Choice::Opened(opened) => *opened,
-        Choice::New { held } => make(&arguments, &held, &profiles, &invite, &link, output)?,
+        Choice::New { held } => {
+            let new = new_here(held.first(), stays, &invite).filter(|_| !arguments.json);
+            if let Some(new) = new {
+                // Whoever closed standard output does not want it.
+                let _closed = output.line(&undertone_terminal::text::one_line(&new));
+            }
+            make(&arguments, &profiles, &invite, &link)?
+        }
     };
     let named = opened.engine.name().is_some();
     let guarded = opened.profile.is_guarded();
@@ -136,19 +144,24 @@ fn is_pinned(link: &str, pin: &str) -> bool {
 }
 
 /// A relay of this address may be known by another key. Then somebody is in between, or the relay has a
-/// new one: the person has to say so, and the profile goes on there.
+/// new one: the person has to say so, and the profile goes on there. What answers at this computer's own
+/// 127.0.0.1 is of this computer: there another key is another relay, and whose profile stays with the
+/// one before is answered.
 fn go_over(
     arguments: &Arguments,
     name: Option<&Name>,
     profiles: &Profiles,
     invite: &Invite,
     keys: &mut Keyring<'_>,
-) -> Result<(), Report> {
+) -> Result<Option<String>, Report> {
     let now = invite.relay_half().relay_key;
     let wanted = wanted(arguments, name);
     let address = invite.origin.authority();
     let known = profiles.elsewhere(now, Some(&address), &wanted);
-    let Some(known) = known.map_err(|error| Report::from(&error))? else { return Ok(()) };
+    let Some(known) = known.map_err(|error| Report::from(&error))? else { return Ok(None) };
+    if arguments.pin.is_none() && !invite.origin.is_https() {
+        return Ok(Some(known.name()));
+    }
     if arguments.pin.is_none() {
         let [before, now] = [known.relay, now].map(|key| relay_fingerprint(&key));
         let error = format!(
@@ -165,7 +178,7 @@ fn go_over(
         let brought = profiles.bring(known, invite, keys, Clock::start());
         brought.map_err(|error| Report::from(&error))?;
     }
-    Ok(())
+    Ok(None)
 }
 
 pub(crate) fn first_line(lines: &Receiver<Line>) -> Result<String, Report> {
@@ -265,22 +278,29 @@ fn wanted(arguments: &Arguments, name: Option<&Name>) -> Wanted {
     }
 }
 
+/// Why one is somebody new, where one might expect to be somebody who is known.
+fn new_here(held: Option<&String>, stays: Option<String>, invite: &Invite) -> Option<String> {
+    if let Some(held) = held {
+        return Some(format!(
+            "{held} is open in another terminal; a new name here is another person."
+        ));
+    }
+    let pin = relay_fingerprint(&invite.relay_half().relay_key);
+    stays.map(|name| {
+        format!(
+            "This is another relay than the one that {name} knows; a new name here is another \
+             person. To go on as {name}: --pin '{pin}'"
+        )
+    })
+}
+
 /// A new profile, where none is meant or all are held.
 fn make(
     arguments: &Arguments,
-    held: &[String],
     profiles: &Profiles,
     invite: &Invite,
     link: &str,
-    output: &mut Output,
 ) -> Result<Opened, Report> {
-    if let (Some(first), false) = (held.first(), arguments.json) {
-        let first = undertone_terminal::text::one_line(first);
-        // Whoever closed standard output does not want it.
-        let _closed = output.line(&format!(
-            "{first} is open in another terminal; a new name here is another person."
-        ));
-    }
     let account = match arguments.identity {
         Some(Identity::Ecdsa) => AccountKind::EcdsaP256,
         Some(Identity::Ed25519) | None => AccountKind::Ed25519,

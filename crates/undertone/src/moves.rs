@@ -8,14 +8,15 @@ use undertone_client::local::{LocalRelay, Published};
 use undertone_engine::api::Link;
 use undertone_server::ServerHandle;
 use undertone_terminal::report::{Exit, Report};
+use undertone_wire::ids::Hash;
 use undertone_wire::lobby::LobbySecret;
 
 /// What the next lobby is noticed by, and who is told.
 pub(crate) struct Watch {
     pub(crate) server: Weak<ServerHandle>,
     pub(crate) data: PathBuf,
-    /// The lobby that counts now.
-    pub(crate) lobby: LobbySecret,
+    /// Of the lobby that counts now: the relay's process need not keep its secret for this.
+    pub(crate) lobby: Hash,
     /// Local clients.
     pub(crate) published: Weak<Mutex<Published>>,
     /// What they are told where this is the lobby; none: there is no link yet.
@@ -48,13 +49,18 @@ impl Watch {
     }
 
     fn next(&mut self, server: &Arc<ServerHandle>, published: &Mutex<Published>) -> Option<Link> {
-        let found = lobby::secret(&self.data).ok().filter(|found| *found != self.lobby)?;
+        let found = lobby::secret(&self.data).ok().filter(|found| hash(found) != self.lobby)?;
         // Its link is made a moment after it.
         let local = (self.local)(server, &found)?;
         let link = local.link.clone()?;
         // Who does not find it here finds it in the link that was printed.
         let _told = published.lock().unwrap_or_else(PoisonError::into_inner).tell(&local);
-        self.lobby = found;
+        self.lobby = hash(&found);
         Some(Link(link))
     }
+}
+
+/// What a lobby is known by, without what opens it.
+pub(crate) fn hash(lobby: &LobbySecret) -> Hash {
+    Hash::of(&[b"undertone lobby watched v1", lobby.as_bytes()])
 }

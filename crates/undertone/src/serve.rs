@@ -3,7 +3,7 @@
 use crate::args::{Access, LogFormat, ProxyHeader, Server as Arguments};
 use crate::lobby;
 use crate::log_line;
-use crate::moves::Watch;
+use crate::moves::{self, Watch};
 use crate::origin;
 use crate::places::Places;
 use crate::settings::ServerSettings;
@@ -30,6 +30,7 @@ use undertone_terminal::input::{self, Line};
 use undertone_terminal::output::Output;
 use undertone_terminal::report::{Exit, Report};
 use undertone_wire::account::AccountKind;
+use undertone_wire::ids::Hash;
 use undertone_wire::invite::{Invite, Inviter, Origin, RelayInvite, relay_fingerprint};
 use undertone_wire::link::PROTOCOL;
 use undertone_wire::lobby::LobbySecret;
@@ -70,8 +71,11 @@ pub(crate) fn run(
     let link = link(&server, &config, &lobby, inviter.clone());
     let published = publish(&local(&server, &config, link.clone()), places)?;
     let published = Arc::new(Mutex::new(published));
+    // What is not needed any more is not kept.
+    let known = moves::hash(&lobby);
+    drop(lobby);
     let links =
-        if config.open { never() } else { watch(&server, &config, lobby, inviter, &published)? };
+        if config.open { never() } else { watch(&server, &config, known, inviter, &published)? };
     let only_here = config.url.is_none() && server.local_address().ip().is_loopback();
     let shown = link.filter(|_| member.is_some());
     greet(output, &server, shown, (only_here, config.open));
@@ -93,7 +97,7 @@ pub(crate) fn run(
 fn watch(
     server: &Arc<ServerHandle>,
     config: &Config,
-    lobby: LobbySecret,
+    lobby: Hash,
     inviter: Option<Inviter>,
     published: &Arc<Mutex<Published>>,
 ) -> Result<Receiver<Link>, Report> {

@@ -1,5 +1,6 @@
 //! Another link than the one that a person came by: a new key of the relay, another lobby, a friend.
 
+use crate::left_out::free_port;
 use crate::scene;
 use undertone_testkit::process::Program;
 use undertone_testkit::scene::Scene;
@@ -19,8 +20,11 @@ fn fingerprint(link: &str) -> String {
 #[test]
 fn a16_another_key_of_a_known_relay_is_refused_and_one_command_accepts_it() {
     let scene = scene();
-    let server = scene.server();
-    let (listen, old) = (server.address.to_string(), server.link.clone().unwrap());
+    let port = free_port();
+    let (listen, address) = (format!("127.0.0.1:{port}"), format!("localhost:{port}"));
+    let url = format!("https://{address}");
+    let server = scene.server_at(&listen, &["--url", &url]);
+    let old = server.link.clone().unwrap();
     let home = Scratch::default();
     let mut alice = joins(&scene, &home, &[&old, "--name", "Alice"]);
     alice.expect("Welcome, Alice (*");
@@ -28,19 +32,19 @@ fn a16_another_key_of_a_known_relay_is_refused_and_one_command_accepts_it() {
     alice.expect_exit(0);
     server.stop();
     std::fs::remove_dir_all(scene.data().join("keys")).unwrap();
-    let mut server = scene.server_at(&listen, &[]);
+    let mut server = scene.server_at(&listen, &["--url", &url]);
     let new = server.link.clone().unwrap();
     let (known, now) = (fingerprint(&old), fingerprint(&new));
     assert_ne!(known, now);
 
     // As it was: the relay is another one.
-    let mut alice = joins(&scene, &home, &[&listen]);
+    let mut alice = joins(&scene, &home, &[&address]);
     alice.expect_exit(4);
     alice.never_said("Secure channel established");
     let refused = |mut alice: Program| {
         alice.expect_exit(4);
         alice.expect_error(
-            &format!("{listen} has another key than the one that Alice knows: *"),
+            &format!("{address} has another key than the one that Alice knows: *"),
             &format!("known: {known}; this link: {now}; * undertone client LINK --pin '{now}'"),
         );
     };
@@ -57,12 +61,35 @@ fn a16_another_key_of_a_known_relay_is_refused_and_one_command_accepts_it() {
     alice.expect("Server: we are back");
     alice.say("quit");
     alice.expect_exit(0);
-    for arguments in [&[listen.as_str()][..], &[&new], &[]] {
+    for arguments in [&[address.as_str()][..], &[&new], &[]] {
         let mut alice = joins(&scene, &home, arguments);
         alice.expect("Welcome, Alice (*");
         alice.say("quit");
         alice.expect_exit(0);
     }
+}
+
+/// What answers at 127.0.0.1 is of this computer: there another key is another relay, where one is somebody new,
+/// or goes on as who one was.
+#[test]
+fn another_relay_at_the_same_port_of_this_computer_is_no_attack() {
+    let scene = scene();
+    let server = scene.server();
+    let (listen, old) = (server.address.to_string(), server.link.clone().unwrap());
+    let home = Scratch::default();
+    let mut alice = joins(&scene, &home, &[&old, "--name", "Alice"]);
+    alice.expect("Welcome, Alice (*");
+    alice.say("quit");
+    alice.expect_exit(0);
+    server.stop();
+    std::fs::remove_dir_all(scene.data()).unwrap();
+    let server = scene.server_at(&listen, &[]);
+    let new = server.link.clone().unwrap();
+    let mut alice = joins(&scene, &home, &[&old]);
+    alice.expect_exit(4);
+    let bob = joins(&scene, &home, &[&new, "--name", "Bob"]);
+    bob.expect("This is another relay than the one that Alice knows; * --pin '*'");
+    bob.expect("Welcome, Bob (*");
 }
 
 /// Whoever comes to it for the first time has nothing to compare with.
