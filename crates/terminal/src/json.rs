@@ -233,6 +233,7 @@ impl Json {
             Verb::RelayTo(who, text) => Command::Direct { who, text: Some(text) },
             Verb::RoomNew(name) => Command::RoomNew(name),
             Verb::Rooms => Command::Rooms,
+            Verb::Trust(command) => command,
             Verb::InRoom(room, order) => Command::InRoom { room, order },
             Verb::ChatRequest(who, text) => Command::Direct { who, text },
             Verb::ChatResponse(who, true) => Command::Accept(who),

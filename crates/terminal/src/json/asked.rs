@@ -3,6 +3,7 @@
 use crate::report::Report;
 use serde_json::{Map, Value};
 use undertone_client::password::Password;
+use undertone_engine::Command;
 use undertone_engine::api::{RoomName, RoomOrder, Who};
 use undertone_wire::name::Name;
 use zeroize::Zeroizing;
@@ -39,6 +40,8 @@ pub(super) enum Verb {
     RoomNew(RoomName),
     Rooms,
     InRoom(Who, RoomOrder),
+    /// Who is who.
+    Trust(Command),
     /// The password of a profile that is asked for.
     Unlock(Password),
     /// Another password.
@@ -132,6 +135,21 @@ fn verb(fields: &Map<String, Value>) -> Result<Verb, Report> {
             };
             Ok(Verb::InRoom(room()?, order))
         }
+        "trust" => Ok(Verb::Trust(match needs("do")?.as_str() {
+            "compare" => Command::Verify(who("who")?),
+            "same" => {
+                let same = fields.get("same").and_then(Value::as_bool);
+                let same =
+                    same.ok_or_else(|| wrong("the line needs `same`: true or false".into()))?;
+                Command::Compared { who: who("who")?, same }
+            }
+            "accept" => Command::Trust(who("who")?),
+            "block" => Command::Block(who("who")?),
+            "unblock" => Command::Unblock(who("who")?),
+            "list" => Command::Contacts,
+            "invite" => Command::Invite,
+            _ => return Err(wrong("nothing like this can be done about trust".to_owned())),
+        })),
         "password" => password(fields).map_err(|error| wrong(error.to_owned())),
         "chat_terminate" => Ok(Verb::ChatTerminate(who("to")?)),
         _ => Err(wrong("this type of line is not known".to_owned())),

@@ -114,6 +114,22 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
             let key = data_encoding::HEXLOWER.encode(bytes);
             json!({ "type": "get_pubkey", "member": person(who), "algorithm": algorithm, "key": key })
         }
+        EventKind::Compare { who, mine, number, session } => json!({
+            "type": "trust",
+            "event": "compare",
+            "member": person(who),
+            "mine": mine.to_string(),
+            "number": number.digits(),
+            "session": session.as_ref().map(|session| json!({
+                "number": session.number,
+                "epoch": session.epoch,
+                "authenticator": session.authenticator,
+            })),
+        }),
+        EventKind::Contacts(known) => json!({
+            "type": "trust", "event": "list", "members": people(known),
+        }),
+        EventKind::Link(link) => json!({ "type": "trust", "event": "link", "link": link.0 }),
         EventKind::Message(message) => json!({
             "type": "relay",
             "conversation": conversation(&message.conversation),
@@ -218,11 +234,8 @@ pub(super) fn object(kind: &EventKind) -> Option<Value> {
         | EventKind::Sent(_)
         | EventKind::History { .. }
         | EventKind::Resolved(_)
-        | EventKind::Compare { .. }
-        | EventKind::Link(_)
         | EventKind::IdChanged { .. }
         | EventKind::AccountDeleted
-        | EventKind::Contacts(_)
         | EventKind::RoomFound(_)
         | EventKind::Failed(_)
         | EventKind::Trouble(_)

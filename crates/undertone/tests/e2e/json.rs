@@ -147,3 +147,54 @@ fn a_name_that_is_taken_is_an_error_in_json_too() {
     second.ask(&json!({ "type": "register", "name": "Alicia", "id": 2 }));
     second.expect(&json!({ "type": "register", "state": "registered", "id": 2 }));
 }
+
+/// F43, for programs: what two of them show to compare is the same, and what is said of it counts.
+#[test]
+fn two_programs_compare_block_and_invite() {
+    let scene = scene();
+    let _server = scene.server();
+    let mut alice = Bot::joined(&scene, "Alice");
+    let mut bob = Bot::joined(&scene, "Bob");
+    alice.expect(&json!({ "type": "user_list", "change": "joined", "member": { "name": "Bob" } }));
+    let compare = |bot: &mut Bot, with: &str| {
+        bot.ask(&json!({ "type": "trust", "id": 1, "do": "compare", "who": with }));
+        bot.expect(
+            &json!({ "type": "trust", "id": 1, "event": "compare", "member": { "name": with } }),
+        )
+    };
+    let (hers, his) = (compare(&mut alice, "Bob"), compare(&mut bob, "Alice"));
+    assert_eq!(hers["number"], his["number"]);
+    assert_eq!(hers["number"].as_str().unwrap().len(), 60);
+    assert_ne!(hers["mine"], his["mine"]);
+    assert_eq!(hers["session"], Value::Null);
+    alice.ask(&json!({ "type": "trust", "id": 2, "do": "same", "who": "Bob", "same": true }));
+    alice.expect(&json!({ "type": "user_list", "id": 2, "change": "verified" }));
+    alice.ask(&json!({ "type": "trust", "id": 3, "do": "list" }));
+    let known = alice.expect(&json!({ "type": "trust", "id": 3, "event": "list" }));
+    let known = known["members"].as_array().unwrap();
+    assert!(known.iter().any(|one| one["name"] == "Bob" && one["verified"] == true), "{known:?}");
+    // Nothing has changed, so there is nothing to accept.
+    alice.ask(&json!({ "type": "trust", "id": 4, "do": "accept", "who": "Bob" }));
+    alice.expect(&json!({ "type": "error", "id": 4 }));
+    alice.ask(&json!({ "type": "trust", "id": 5, "do": "block", "who": "Bob" }));
+    alice.expect(&json!({ "type": "user_list", "id": 5, "change": "blocked" }));
+    alice.ask(&json!({ "type": "relay", "id": 6, "to": "Bob", "text": "hello" }));
+    alice.expect(&json!({ "type": "error", "id": 6 }));
+    alice.ask(&json!({ "type": "trust", "id": 7, "do": "unblock", "who": "Bob" }));
+    alice.expect(&json!({ "type": "user_list", "id": 7, "change": "unblocked" }));
+    alice.ask(&json!({ "type": "trust", "id": 8, "do": "invite" }));
+    let link = alice.expect(&json!({ "type": "trust", "id": 8, "event": "link" }));
+    let carol = scene.client(&[link["link"].as_str().unwrap(), "--name", "Carol"]);
+    carol.expect("Welcome, Carol (*");
+    alice.expect(
+        &json!({ "type": "user_list", "change": "verified", "member": { "name": "Carol" } }),
+    );
+    for wrong in
+        [json!({ "do": "same", "who": "Bob" }), json!({ "do": "compare" }), json!({ "do": "x" })]
+    {
+        let mut line = json!({ "type": "trust", "id": 9 });
+        line.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
+        alice.ask(&line);
+        alice.expect(&json!({ "type": "error", "id": 9 }));
+    }
+}

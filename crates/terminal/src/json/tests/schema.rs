@@ -6,10 +6,10 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use undertone_engine::EventKind;
 use undertone_engine::api::{
-    Conversation, Ended, Message, NotSent, Person, Proof, Room, RoomChange, RoomId, RoomMember,
-    RoomOver,
+    Conversation, Ended, Link, Message, NotSent, Person, Proof, Room, RoomChange, RoomId,
+    RoomMember, RoomOver, SessionMark,
 };
-use undertone_wire::account::{AccountKey, Ed25519Key};
+use undertone_wire::account::{AccountKey, Ed25519Key, SafetyNumber};
 use undertone_wire::frame::Code;
 use undertone_wire::ids::{ClientId, EntryId};
 use undertone_wire::name::Name;
@@ -18,7 +18,7 @@ const PAGE: &str = include_str!("../../../../../docs/json.md");
 const SCHEMA: &str = include_str!("../../../../../docs/json.schema.json");
 
 /// The verbs of the interface.
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "hello",
     "register",
     "get_pubkey",
@@ -29,6 +29,7 @@ const VERBS: [&str; 13] = [
     "user_list",
     "delivery",
     "room",
+    "trust",
     "password",
     "error",
     "bye",
@@ -172,6 +173,7 @@ fn key() -> AccountKey {
 
 /// One of each kind that is told as an object of its own.
 fn events() -> Vec<EventKind> {
+    let other = AccountKey::Ed25519(Ed25519Key([7; 32]));
     let (who, conversation) = (person(), Conversation::Direct(ClientId([7; 16])));
     let message = EntryId([1; 16]);
     let text = Message {
@@ -202,6 +204,20 @@ fn events() -> Vec<EventKind> {
         EventKind::Blocked(Person { changed: true, blocked: true, ..who.clone() }),
         EventKind::Renamed { who: who.clone(), before: Name::parse("Rob").unwrap() },
         EventKind::LinkTaken { lobby: true },
+        EventKind::Compare {
+            who: who.clone(),
+            mine: key().fingerprint(),
+            number: SafetyNumber::between(&key(), &other),
+            session: Some(SessionMark { number: 1, epoch: 3, authenticator: "51ac".to_owned() }),
+        },
+        EventKind::Compare {
+            who: who.clone(),
+            mine: key().fingerprint(),
+            number: SafetyNumber::between(&key(), &other),
+            session: None,
+        },
+        EventKind::Contacts(vec![who.clone()]),
+        EventKind::Link(Link("https://chat.example.org/#…".to_owned())),
         EventKind::LinkUsedTwice(who.clone()),
         EventKind::Members(vec![who.clone()]),
         EventKind::Key { who: who.clone(), key: key() },
