@@ -5,7 +5,10 @@ use data_encoding::HEXLOWER;
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
-use undertone_engine::fuzzing;
+use undertone_client::account_file::fuzzing::seal_cheap;
+use undertone_client::password::Password;
+use undertone_client::profile::key_fuzzing;
+use undertone_engine::{Engine, fuzzing};
 use undertone_fuzz::connection::{UPGRADE, frame};
 use undertone_fuzz::engines::Profile;
 use undertone_testkit::world::World;
@@ -34,6 +37,8 @@ fn main() {
     members();
     formats();
     answers();
+    carried();
+    scrapers();
 }
 
 fn seed(target: &str, name: &str, parts: &[&[u8]]) {
@@ -376,4 +381,41 @@ fn answers() {
     seed("answer", "record", &[&[1, 0], &[0x82, 3, 1, 2, 3]]);
     seed("answer", "ping-in-parts", &[&[3, 0], &[0x02, 1, 7, 0x89, 0, 0x80, 1, 8]]);
     seed("answer", "close", &[&[3, 1], &[0x88, 4, 0x0f, 0xa3, b'n', b'o']]);
+}
+
+fn carried() {
+    let password = Password::new("correct horse".to_owned().into()).expect("a password");
+    let profile = Profile::new();
+    let rows = profile.rows.iter().map(|(key, value)| (*key, value.clone()));
+    let engine = Engine::load(rows, profile.seal.clone()).expect("a profile that is whole");
+    let real = engine.carry().expect("a member");
+    seed("account", "contents", &[&[4, 0], &real.rest]);
+    let file = seal_cheap(&real, &password);
+    seed("account", "file", &[&[0], file.as_bytes()]);
+    seed("account", "file-altered", &[&[1, 2, 1, 0, 4, 9, 0, 1], &[0; 6], &[0], b"rest"]);
+    seed("account", "file-p256", &[&[1, 0], &[0; 12], &[1], b"rest"]);
+    seed("account", "key", &[&[2], &key_fuzzing::wrap_cheap(&[5; 32], &password)]);
+    seed("account", "key-altered", &[&[3, 5, 1, 0, 60, 1]]);
+}
+
+fn scrapers() {
+    let networks = piece(b"10.0.0.0/8, ::1");
+    for (name, header, forged, said) in [
+        ("for", 0, "192.0.2.1", "198.51.100.9, 10.1.2.3"),
+        ("port", 0, "nonsense", "192.0.2.1:4711"),
+        ("forwarded", 1, "for=\"", "for=198.51.100.9;proto=https, by=x;For=\"[2001:db9::7]:80\""),
+    ] {
+        let parts = [&[header][..], &networks, &piece(forged.as_bytes()), said.as_bytes()];
+        seed("proxies", name, &parts);
+    }
+    for (at, request) in [
+        "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:9100\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        "GET / HTTP/1.0\r\nhost: [::1]\r\nHost: localhost\r\n\r\n",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        seed("metrics", &format!("request-{at}"), &[&[0, 30], request.as_bytes()]);
+    }
 }

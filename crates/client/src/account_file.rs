@@ -21,6 +21,9 @@ use undertone_engine::Carried;
 use undertone_wire::account::AccountKind;
 use zeroize::Zeroizing;
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+
 /// Largest file: 20,000 contacts of 150 bytes, 512 rooms of 6 KB and 4,096 chats are 7 MB, and a third
 /// more in base64.
 pub const MAX_ACCOUNT_FILE: u64 = 16 << 20;
@@ -86,8 +89,25 @@ pub fn seal(
     password: &Password,
     clock: Clock,
 ) -> Result<String, AccountFileError> {
-    let key = pem(carried, password, clock)?;
-    let nonce: [u8; NONCE] = clock.random()?;
+    let draws = Draws { salt: clock.random()?, iv: clock.random()?, nonce: clock.random()? };
+    seal_with(carried, password, (LOG_N, R, P), &draws)
+}
+
+/// What a file has of randomness.
+struct Draws {
+    salt: [u8; SALT],
+    iv: [u8; IV],
+    nonce: [u8; NONCE],
+}
+
+fn seal_with(
+    carried: &Carried,
+    password: &Password,
+    costs: (u8, u32, u32),
+    draws: &Draws,
+) -> Result<String, AccountFileError> {
+    let key = pem(carried, password, costs, draws)?;
+    let nonce = draws.nonce;
     let payload = Payload { msg: &carried.rest, aad: key.as_bytes() };
     let sealed = cipher(carried).encrypt(XNonce::from_slice(&nonce), payload);
     let sealed = sealed.map_err(|_| AccountFileError::Internal("it cannot be sealed"))?;
@@ -135,13 +155,13 @@ fn cipher(carried: &Carried) -> XChaCha20Poly1305 {
 fn pem(
     carried: &Carried,
     password: &Password,
-    clock: Clock,
+    (log_n, r, p): (u8, u32, u32),
+    Draws { salt, iv, .. }: &Draws,
 ) -> Result<Zeroizing<String>, AccountFileError> {
     let internal = |_| AccountFileError::Internal("its key cannot be encrypted");
-    let (salt, iv): ([u8; SALT], [u8; IV]) = (clock.random()?, clock.random()?);
-    let costs = scrypt::Params::new(LOG_N, R, P, 32)
+    let costs = scrypt::Params::new(log_n, r, p, 32)
         .map_err(|_| AccountFileError::Internal("its costs are none"))?;
-    let scheme = pbes2::Parameters::scrypt_aes256cbc(costs, &salt, &iv);
+    let scheme = pbes2::Parameters::scrypt_aes256cbc(costs, salt, iv);
     let scheme = scheme.map_err(|_| AccountFileError::Internal("its costs are none"))?;
     let plain = plain(carried).map_err(internal)?;
     let info = PrivateKeyInfo::try_from(plain.as_bytes()).map_err(internal)?;
@@ -190,6 +210,10 @@ fn check(scheme: &EncryptionScheme<'_>) -> Result<(), AccountFileError> {
         && costs.parallelization <= MOST_P;
     if !bearable {
         return Err(AccountFileError::Costly);
+    }
+    // The library counts the bits of N without looking whether there is one.
+    if !costs.cost_parameter.is_power_of_two() {
+        return Err(AccountFileError::Changed);
     }
     let aes = matches!(scheme.encryption, pbes2::EncryptionScheme::Aes256Cbc { .. });
     aes.then_some(()).ok_or(AccountFileError::Changed)

@@ -18,6 +18,9 @@ mod carry;
 mod folder;
 mod key;
 
+#[cfg(feature = "fuzzing")]
+pub use key::fuzzing as key_fuzzing;
+
 pub use about::Standing;
 pub use folder::{Opened, Profile};
 pub use key::KeyError;

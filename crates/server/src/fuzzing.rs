@@ -8,12 +8,14 @@ use crate::data::{Identity, InviteFile};
 use crate::events::Events;
 use crate::gate::{Gate, PerAddress};
 use crate::ids::ConnectionId;
+use crate::metrics::{self, Figures};
 use crate::page::{Asset, Page};
+use crate::proxies::{ForwardHeader, Proxies};
 use crate::randomness::system;
 use crate::session::{Keys, Operator};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use undertone_relay::{DeviceRoot, Input};
 use undertone_wire::frame::Code;
@@ -209,6 +211,29 @@ pub fn websocket(parts: &[&[u8]]) -> (Vec<Vec<u8>>, bool, Vec<u8>) {
         }
     }
     (records, true, out)
+}
+
+/// Who asks, by what proxies say, and whether that is itself one of them. Outer `None`: what should name
+/// the proxies does not. `Err`: what the last one says is no address.
+#[must_use]
+pub fn who_asks(
+    networks: &str,
+    header: ForwardHeader,
+    values: &[&str],
+) -> Option<Result<Option<(IpAddr, bool)>, ()>> {
+    let proxies = Proxies::parse(networks, header).ok()?;
+    let asks = proxies.client(values.iter().copied());
+    Some(asks.map(|ip| ip.map(|ip| (ip, proxies.include(ip)))).map_err(|_| ()))
+}
+
+/// The answer to whoever asks for figures, once it is asked whole.
+#[must_use]
+pub fn figures(arrived: &[u8]) -> Option<String> {
+    let (events, _told, counts) = Events::new();
+    drop(events);
+    // Its brain has ended.
+    let (brain, _) = crossbeam_channel::bounded(1);
+    metrics::answer(arrived, &Figures { counts, open: Arc::default(), brain })
 }
 
 /// The WebSocket layer as an echo, for test suites of others (`cargo xtask conformance`).

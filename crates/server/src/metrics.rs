@@ -92,7 +92,7 @@ fn serve(mut socket: TcpStream, figures: &Figures) -> io::Result<()> {
 }
 
 /// The answer to a request that has arrived whole.
-fn answer(arrived: &[u8], figures: &Figures) -> Option<String> {
+pub(crate) fn answer(arrived: &[u8], figures: &Figures) -> Option<String> {
     let mut fields = [EMPTY_HEADER; MAX_HEADERS];
     let mut request = Request::new(&mut fields);
     let (status, body) = match request.parse(arrived) {

@@ -100,19 +100,34 @@ fn f46c_a_file_that_is_no_account_of_this_version_is_named() {
 #[test]
 fn f46c_a_hostile_account_file_asks_for_no_more_than_is_bearable() {
     let begun = std::time::Instant::now();
-    for (log_n, r, p) in [(30, 8, 1), (14, 1024, 1), (14, 8, 4096)] {
-        let costs = scrypt::Params::new(log_n, r, p, 32).unwrap();
-        let salt = [1; SALT];
-        let iv = [2; IV];
-        let scheme = pbes2::Parameters::scrypt_aes256cbc(costs, &salt, &iv).unwrap();
-        let info = EncryptedPrivateKeyInfo {
-            encryption_algorithm: scheme.into(),
-            encrypted_data: &[0; 64],
-        };
-        let pem = SecretDocument::try_from(info).unwrap().to_pem(PEM, LineEnding::LF).unwrap();
-        assert_eq!(decrypt(&pem, &password("right")).unwrap_err(), AccountFileError::Costly);
+    for (n, r, p) in [(1 << 30, 8, 1), (1 << 14, 1024, 1), (1 << 14, 8, 4096)] {
+        assert_eq!(asking(n, r, p), AccountFileError::Costly);
     }
     assert!(begun.elapsed().as_secs() < 5, "something was computed");
+}
+
+/// F46c: costs that are none.
+#[test]
+fn f46c_an_account_file_whose_costs_are_no_numbers_for_scrypt_is_refused() {
+    for (n, r, p) in [(0, 8, 1), (3, 8, 1), (1 << 14, 0, 1), (1 << 14, 8, 0)] {
+        assert!(matches!(
+            asking(n, r, p),
+            AccountFileError::Changed | AccountFileError::WrongPassword
+        ));
+    }
+}
+
+/// What is said to a file that asks for this.
+fn asking(n: u64, r: u16, p: u16) -> AccountFileError {
+    let costs = scrypt::Params::new(LOG_N, R, P, 32).unwrap();
+    let (salt, iv) = ([1; SALT], [2; IV]);
+    let mut scheme = pbes2::Parameters::scrypt_aes256cbc(costs, &salt, &iv).unwrap();
+    let pbes2::Kdf::Scrypt(kdf) = &mut scheme.kdf else { panic!("scrypt") };
+    (kdf.cost_parameter, kdf.block_size, kdf.parallelization) = (n, r, p);
+    let info =
+        EncryptedPrivateKeyInfo { encryption_algorithm: scheme.into(), encrypted_data: &[0; 64] };
+    let pem = SecretDocument::try_from(info).unwrap().to_pem(PEM, LineEnding::LF).unwrap();
+    decrypt(&pem, &password("right")).unwrap_err()
 }
 
 /// F46c: another program opens the key with the password, and it is the account's. Where there is no

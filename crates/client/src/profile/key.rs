@@ -19,6 +19,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use zeroize::{Zeroize, Zeroizing};
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+
 /// The key of a profile's rows.
 pub(super) type RowKey = Zeroizing<[u8; 32]>;
 
