@@ -44,7 +44,7 @@ fn run_in(length: Length, stages: &mut Stages, tally: &mut Tally) -> Result<(), 
     match length {
         Length::Short => ci::run_in(stages, &[])?,
         Length::Long => {
-            stages.check("deny", deny::check)?;
+            stages.run("deny", deny::check)?;
             ci::run_in(stages, &targets::ELSEWHERE_LONG)?;
         }
     }

@@ -81,7 +81,7 @@ const READINGS: usize = 5;
 
 /// On a machine with much else to do little happens in a third, and caches are still being filled in the
 /// last one. So many more are waited for: what is being filled is full some time, what leaks never rests.
-const MORE: usize = 3;
+const MORE: usize = 2;
 
 /// D10: a long run, in which links break all the time, grows neither memory nor handles.
 #[cfg(target_os = "linux")]
