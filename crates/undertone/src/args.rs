@@ -192,7 +192,8 @@ pub(crate) struct Client {
     /// What to show to a relay that wants a certificate of every client
     #[arg(long, value_name = "CERT.pem,KEY.pem", env = "UNDERTONE_CLIENT_CERT")]
     pub(crate) client_cert: Option<String>,
-    /// The relay's fingerprint: with another one it does not go on; an open relay needs it in a pipe
+    /// The relay's fingerprint: with another one it does not go on. It accepts a known relay's new key; an
+    /// open relay needs it in a pipe
     #[arg(long, value_name = "FINGERPRINT", env = "UNDERTONE_PIN")]
     pub(crate) pin: Option<String>,
     /// The kind of key of a new account [default: ed25519]
