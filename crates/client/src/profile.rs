@@ -225,19 +225,26 @@ impl Profiles {
         }
         let Some(Found { folder, about, .. }) = latest else { return Ok(None) };
         let engine = folder::read(&folder, &about, keys)?;
-        Ok(Some(engine.invite_link().to_owned()))
+        let link = engine.invite_link().to_owned();
+        self.put_in_place(&folder, &link)?;
+        Ok(Some(link))
     }
 
-    /// Profiles that know the relay at this address (`HOST:PORT`), or at any, by another key, where none
-    /// knows it by this one: the newest that may be wanted, or else the newest. Nothing is opened.
+    /// Profiles that know the relay at this address (`HOST:PORT`), or at any, by another key: the newest
+    /// that is wanted; where none knows it by this key, else the newest of all. Nothing is opened.
     pub fn elsewhere(
         &self,
         relay: LinkKey,
         address: Option<&str>,
         wanted: &Wanted,
     ) -> Result<Option<Elsewhere>, ProfileError> {
-        let is_used = |found: &Found| found.about.standing != Standing::New;
-        if known(&self.relay_folder(relay))?.iter().any(is_used) {
+        let is_here = |found: &Found| {
+            found.about.standing != Standing::New
+                && address.is_none_or(|address| found.about.relay == address)
+        };
+        let mut here = known(&self.relay_folder(relay))?;
+        here.retain(is_here);
+        if here.iter().any(|found| found.is_wanted(wanted)) {
             return Ok(None);
         }
         let mut there = Vec::new();
@@ -245,13 +252,18 @@ impl Profiles {
             let key = folder.file_name().and_then(|name| LinkKey::parse(name.to_str()?));
             let Some(key) = key.filter(|key| *key != relay) else { continue };
             let found = known(&folder)?.into_iter();
-            let here = found.filter(|found| {
-                is_used(found) && address.is_none_or(|address| found.about.relay == address)
-            });
-            there.extend(here.map(|found| Elsewhere { relay: key, found }));
+            there.extend(found.filter(is_here).map(|found| Elsewhere { relay: key, found }));
         }
         there.sort_by_key(|one| (one.found.is_wanted(wanted), one.found.about.last_used));
-        Ok(there.pop())
+        if let Wanted::Existing(text) = wanted {
+            let meant = there.iter().filter(|one| one.found.is_wanted(wanted));
+            let named = |one: &&Elsewhere| one.found.about.name.as_deref() == Some(text);
+            if meant.clone().count() > 1 && !meant.clone().any(|one| named(&one)) {
+                return Err(ProfileError::Ambiguous(text.clone()));
+            }
+        }
+        // Where the key is known already, nothing follows from who else knows another.
+        Ok(there.pop().filter(|one| here.is_empty() || one.is_wanted(wanted)))
     }
 
     /// Takes a profile along to its relay's other key, with a link that names it.
@@ -262,12 +274,8 @@ impl Profiles {
         keys: &mut Keyring<'_>,
         clock: Clock,
     ) -> Result<(), ProfileError> {
-        let relay = invite.relay_half().relay_key;
-        let [old, new] = [self.relay_folder(from.relay), self.relay_folder(relay)];
-        private_folder(&new)?;
-        // In one order, whoever else goes which way.
-        let _first = FileLock::wait(&old.clone().min(new.clone()).join("lock"))?;
-        let _second = FileLock::wait(&old.max(new.clone()).join("lock"))?;
+        let new = self.relay_folder(invite.relay_half().relay_key);
+        let _alone = alone_in(&self.relay_folder(from.relay), &new)?;
         let Found { folder, id, about } = from.found;
         let lock = match folder::take(&folder)? {
             Taken::Ours(lock) => lock,
@@ -277,16 +285,40 @@ impl Profiles {
         };
         let mut opened = folder::open(&folder, about, lock, keys)?;
         opened.take_link(invite, clock)?;
-        // A crash here leaves a profile in the old place that knows the new key: it is brought again.
+        // A crash here leaves a profile in the old place that knows the new key: it is put in place when it is
+        // looked for.
         let to = new.join(folder.file_name().unwrap_or_default());
         keys.moved(&folder, &to);
         drop(opened);
         Ok(std::fs::rename(&folder, &to).map_err(at(&folder))?)
     }
 
+    /// Moves a profile that went along halfway, unless somebody works with it.
+    fn put_in_place(&self, folder: &Path, link: &str) -> Result<(), ProfileError> {
+        let Ok(invite) = Invite::parse(link) else { return Ok(()) };
+        let new = self.relay_folder(invite.relay_half().relay_key);
+        let Some(old) = folder.parent().filter(|old| *old != new) else { return Ok(()) };
+        let _alone = alone_in(old, &new)?;
+        if let Taken::Ours(lock) = folder::take(folder)? {
+            drop(lock);
+            let to = new.join(folder.file_name().unwrap_or_default());
+            std::fs::rename(folder, &to).map_err(at(folder))?;
+        }
+        Ok(())
+    }
+
     fn relay_folder(&self, relay: LinkKey) -> PathBuf {
         self.root.join(relay.to_string())
     }
+}
+
+/// Nobody else looks at, makes or moves profiles of these two relays meanwhile. The locks are taken in one
+/// order, whoever else goes which way.
+fn alone_in(old: &Path, new: &Path) -> Result<[FileLock; 2], ProfileError> {
+    private_folder(new)?;
+    let lock = |folder: &Path| FileLock::wait(&folder.join("lock"));
+    let first = lock(old.min(new))?;
+    Ok([first, lock(old.max(new))?])
 }
 
 /// A profile that knows a relay by another key.

@@ -513,6 +513,11 @@ impl Cx<'_> {
         self.gap_is_due(conversation)
     }
 
+    /// No gap of before is to be mended in this conversation.
+    pub(crate) fn forget_gaps(&mut self, conversation: Conversation) {
+        self.core.gaps.remove(&conversation);
+    }
+
     /// Whether a gap waits to be mended, and it is time.
     pub(crate) fn gap_is_due(&mut self, conversation: Conversation) -> bool {
         let now = self.now.mono_ms;
@@ -633,7 +638,7 @@ impl Cx<'_> {
     pub(crate) fn person(&self, id: &ClientId, claimed: &Name) -> Person {
         self.core.people.person(id, Some(claimed)).unwrap_or_else(|| Person {
             client_id: *id,
-            name: claimed.clone(),
+            name: if claimed.is_operator() { unproven(id) } else { claimed.clone() },
             fingerprint: None,
             verified: false,
             changed: false,
@@ -728,4 +733,10 @@ impl Cx<'_> {
             blocked: false,
         })
     }
+}
+
+/// How somebody is shown who says to be the operator, and has not proved it.
+fn unproven(id: &ClientId) -> Name {
+    let digits: String = id.to_string().chars().take(8).collect();
+    Name::parse(&format!("unproven-{digits}")).unwrap_or_else(|_| Name::operator())
 }

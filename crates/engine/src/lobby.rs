@@ -509,7 +509,11 @@ impl Lobby {
     /// There is no lobby any more.
     pub(crate) fn close(mut self, cx: &mut Cx<'_>) {
         self.leave(cx);
+        self.outbox.clear(cx);
+        self.shown.clear(cx);
         self.store(cx);
+        // It is there: a lobby was.
+        let _ = cx.core.provider.delete_psk(LOBBY_PSK);
     }
 
     fn leave(&mut self, cx: &mut Cx<'_>) {
@@ -526,8 +530,10 @@ impl Lobby {
         self.door.next_number = 0;
         self.row = Row::default();
         self.tries = Tries::default();
+        self.pace = hall::Pace::default();
         self.reopen = None;
         (self.entered, self.told_waiting, self.resumed) = (false, false, false);
+        cx.forget_gaps(Conversation::Lobby);
     }
 
     /// The lobby's own secret is among what MLS stores.

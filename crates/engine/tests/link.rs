@@ -281,3 +281,25 @@ fn a_link_is_given_on_only_while_it_lets_somebody_in() {
     world.run();
     assert!(world.has(0, |kind| matches!(kind, EventKind::Link(_))));
 }
+
+/// Any member can make a link, and name whom it likes: nobody becomes the operator by that.
+#[test]
+fn w01_e_a_link_by_a_member_makes_nobody_else_the_operator() {
+    let mut world = World::new(11);
+    let server = world.add_operator();
+    world.run();
+    world.invite_by_operator(server);
+    let alice = world.add("Alice");
+    world.run();
+    let honest = Invite::parse(&world.link).unwrap();
+    let (relay, lobby) = (honest.relay_half().clone(), honest.lobby_half().cloned());
+    let forged = Invite::new(honest.origin.clone(), relay, lobby, None).of_operator(Some([6; 16]));
+    world.link = forged.to_link();
+    world.take_link(alice);
+    world.run();
+    let taken = Invite::parse(world.clients[alice].engine.invite_link()).unwrap();
+    assert_eq!(taken.operator(), honest.operator());
+    world.say(server, "still me");
+    world.run();
+    assert_eq!(world.texts(alice), ["Server: still me"]);
+}

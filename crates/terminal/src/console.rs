@@ -233,6 +233,18 @@ impl View {
         self.moves = Some(Moves { link, said, by: Instant::now() + FAREWELL });
     }
 
+    /// What was meant for the lobby of before, and did not get there, is not said in the new one.
+    fn drop_broadcasts(&mut self) {
+        let before = self.asks.len();
+        self.asks.retain(|(_, command)| {
+            !matches!(command, Command::Send { to: Conversation::Lobby, .. })
+        });
+        if self.asks.len() < before {
+            let help = "say it again, if it is for those in the new one";
+            self.problem(Report::command("not said: the lobby is another one now", help));
+        }
+    }
+
     /// Follows the farewell on its way.
     fn follow_farewell(&mut self, event: &Event) {
         let Some(moves) = &mut self.moves else { return };
@@ -377,6 +389,7 @@ impl View {
             EventKind::LobbyEntered { .. } => self.joined = true,
             EventKind::LinkTaken { lobby: true } => {
                 self.joined = false;
+                self.drop_broadcasts();
                 self.say("  the lobby is a new one: undertone invite new makes links to it");
             }
             EventKind::Rooms(rooms) => rooms.iter().for_each(|room| self.note(room)),

@@ -289,7 +289,7 @@ fn new_here(held: Option<&String>, stays: Option<String>, invite: &Invite) -> Op
     stays.map(|name| {
         format!(
             "This is another relay than the one that {name} knows; a new name here is another \
-             person. To go on as {name}: --pin '{pin}'"
+             person. To go on as {name}: --pin '{pin}' --name {name}"
         )
     })
 }

@@ -23,9 +23,8 @@ pub(crate) fn change(data: &Path) -> Result<LobbySecret, Report> {
 }
 
 /// Whether a relay that runs here is open to everyone.
-pub(crate) fn is_open(relay: &LinkKey, running: Option<&LocalRelay>) -> bool {
-    let link = running.and_then(|running| running.link.as_deref());
-    let invite = link.and_then(|link| Invite::parse(link).ok());
+pub(crate) fn is_open(relay: &LinkKey, running: &LocalRelay) -> bool {
+    let invite = running.link.as_deref().and_then(|link| Invite::parse(link).ok());
     let own = invite.as_ref().and_then(Invite::lobby_half);
     own.is_some_and(|own| *own == LobbySecret::open(relay))
 }

@@ -1,9 +1,9 @@
 //! The lobby becomes another one while the relay runs: `undertone invite revoke --room`.
 
 use crate::lobby;
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, TrySendError, bounded};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Mutex, PoisonError, Weak};
 use undertone_client::local::{LocalRelay, Published};
 use undertone_engine::api::Link;
 use undertone_server::ServerHandle;
@@ -31,8 +31,13 @@ impl Watch {
         let (tell, links) = bounded(1);
         let watch = move || {
             while let Some(found) = self.look() {
-                // Without a console nobody goes there.
-                found.map(|link| tell.try_send(link));
+                if let Some((lobby, link)) = found
+                    // One that is still on its way into a lobby is told of the next one later; without a
+                    // console nobody goes there.
+                    && !matches!(tell.try_send(link), Err(TrySendError::Full(_)))
+                {
+                    self.lobby = lobby;
+                }
                 std::thread::sleep(lobby::LOOK);
             }
         };
@@ -42,21 +47,20 @@ impl Watch {
         })
     }
 
-    /// The link to another lobby, if there is one. `None`: the relay is gone.
-    fn look(&mut self) -> Option<Option<Link>> {
+    /// Another lobby and the link to it, if there is one. `None`: the relay is gone.
+    fn look(&self) -> Option<Option<(Hash, Link)>> {
         let (server, published) = (self.server.upgrade()?, self.published.upgrade()?);
         Some(self.next(&server, &published))
     }
 
-    fn next(&mut self, server: &Arc<ServerHandle>, published: &Mutex<Published>) -> Option<Link> {
+    fn next(&self, server: &ServerHandle, published: &Mutex<Published>) -> Option<(Hash, Link)> {
         let found = lobby::secret(&self.data).ok().filter(|found| hash(found) != self.lobby)?;
         // Its link is made a moment after it.
         let local = (self.local)(server, &found)?;
         let link = local.link.clone()?;
         // Who does not find it here finds it in the link that was printed.
         let _told = published.lock().unwrap_or_else(PoisonError::into_inner).tell(&local);
-        self.lobby = hash(&found);
-        Some(Link(link))
+        Some((hash(&found), Link(link)))
     }
 }
 

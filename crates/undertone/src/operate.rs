@@ -6,6 +6,7 @@ use crate::origin;
 use crate::places::Places;
 use std::path::PathBuf;
 use undertone_client::clock::wall_ms;
+use undertone_client::discovery::open_relay;
 use undertone_client::endpoint::{ClientCertificate, Endpoint};
 use undertone_client::local::{LocalRelay, LocalRelays, certificate_pin, reached_at};
 use undertone_client::operator::{OperatorError, OperatorLink};
@@ -188,18 +189,15 @@ impl There {
 
     /// No link that there is leads anywhere any more, and the lobby is another one.
     fn revoke_room(&self, output: &mut Output) -> Result<Exit, Report> {
-        if lobby::is_open(&self.access.relay, self.local.as_ref()) {
+        if self.is_open() {
             let error = "an open relay has one lobby, which everybody finds";
             let help = "start it with --access invite, and its lobby is one of its own";
             return Err(Report::new(Exit::Refused, error, help));
         }
-        for id in self.invites()?.iter().map(|invite| invite.id) {
-            match self.answer(OperatorCommand::InviteRevoke { id })? {
-                Reply::Done { .. } => {}
-                _ => return Err(unexpected()),
-            }
-        }
+        self.revoke_all()?;
         let lobby = lobby::change(&self.data)?;
+        // Whoever made one meanwhile had the lobby of before.
+        self.revoke_all()?;
         let label = Text::new(DEFAULT_INVITE.to_owned()).unwrap_or_default();
         let link = self.make(label, (None, None), Some(lobby))?;
         say(
@@ -211,6 +209,25 @@ impl There {
             "Who shall be in the new lobby takes this link, and keeps name, chats and rooms:",
         )?;
         say(output, &link)
+    }
+
+    /// Whether the relay is open to everyone: it says so itself where no file of this person does.
+    fn is_open(&self) -> bool {
+        let Some(local) = &self.local else {
+            return open_relay(&origin::of(reached_at(self.access.address)))
+                .is_ok_and(|r| r.is_some());
+        };
+        lobby::is_open(&self.access.relay, local)
+    }
+
+    fn revoke_all(&self) -> Result<(), Report> {
+        for id in self.invites()?.iter().map(|invite| invite.id) {
+            match self.answer(OperatorCommand::InviteRevoke { id })? {
+                Reply::Done { .. } => {}
+                _ => return Err(unexpected()),
+            }
+        }
+        Ok(())
     }
 
     fn invites(&self) -> Result<List<InviteLine, MAX_INVITES>, Report> {

@@ -87,7 +87,10 @@ pub(crate) fn run(
             let sources = Sources { lines: &lines, news: &news, links: &links, stop: &stop };
             console::run(client, &sources, output, interactive);
         }
-        None => log(&server.events(), &stop, output, arguments.log_format),
+        None => {
+            drop(links);
+            log(&server.events(), &stop, output, arguments.log_format);
+        }
     }
     end(published, server);
     Ok(Exit::Done)

@@ -88,6 +88,11 @@ impl Line {
         self.next
     }
 
+    /// Whether an attempt is due.
+    pub(super) fn is_due(&self) -> bool {
+        self.next.is_some_and(|next| next <= Instant::now())
+    }
+
     /// Begins an attempt, if one is due.
     pub(super) fn dial_if_due(&mut self, engine: &Engine) -> Option<Status> {
         self.next.take_if(|next| *next <= Instant::now())?;

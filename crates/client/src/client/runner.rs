@@ -38,6 +38,8 @@ pub(super) struct Runner {
     redials: bool,
     /// The account is no more, and the profile goes with it.
     deleted: bool,
+    /// The engine was loaded anew, and does not know the next link.
+    retakes: bool,
 }
 
 /// What waits for its writes to be committed.
@@ -70,8 +72,21 @@ impl Runner {
     ) -> Self {
         let line = Line::new(dial, clock);
         let (pending, wake_at) = (Pending::default(), None);
-        let (quit_by, over, redials, deleted) = (None, false, false, false);
-        Self { opened, line, clock, asked, tell, wake_at, pending, quit_by, over, redials, deleted }
+        let (quit_by, over, redials, deleted, retakes) = (None, false, false, false, false);
+        Self {
+            opened,
+            line,
+            clock,
+            asked,
+            tell,
+            wake_at,
+            pending,
+            quit_by,
+            over,
+            redials,
+            deleted,
+            retakes,
+        }
     }
 
     pub(super) fn run(mut self) {
@@ -82,6 +97,10 @@ impl Runner {
         }
         self.take_link();
         while !self.is_over() {
+            // As often as is dialled: what failed once may fail again.
+            if self.line.is_due() && std::mem::take(&mut self.retakes) {
+                self.take_link();
+            }
             if let Some(status) = self.line.dial_if_due(&self.opened.engine) {
                 self.over |= matches!(status, Status::GaveUp(_));
                 self.pending.told.push(Told::Status(status));
@@ -348,7 +367,7 @@ impl Runner {
     fn begin_again(&mut self, engine: undertone_engine::Engine) {
         self.opened.engine = engine;
         self.wake_at = None;
-        self.take_link();
+        self.retakes = self.opened.link.is_some();
         if self.line.is_up() {
             let status = self.line.down(ConnectError::Closed);
             self.tell(Told::Status(status));

@@ -8,6 +8,7 @@ use crate::scratch::{Scratch, link_to};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use undertone_engine::Setup;
+use undertone_engine::api::Link;
 use undertone_engine::api::{CommandError, EventKind};
 use undertone_wire::account::AccountKind;
 use undertone_wire::codec;
@@ -40,8 +41,10 @@ impl Scene {
         let profiles = Profiles::at(scratch.path().to_path_buf());
         let setup =
             Setup { account: AccountKind::Ed25519, link: invite.to_link(), operator: false };
-        let opened = profiles.make(relay.relay_key, "x:1", setup, Clock::start()).unwrap();
+        let mut opened = profiles.make(relay.relay_key, "x:1", setup, Clock::start()).unwrap();
         assert_eq!(opened.profile.standing(), Standing::New);
+        // What is not stored yet is told to the engine again, whenever it is loaded anew.
+        opened.link = Some(Link(link_to(8081)));
         let id = opened.engine.client_id().to_string();
         let store = scratch.path().join(relay.relay_key.to_string()).join(id).join("store");
         let (heard, requests) = bounded(64);
@@ -186,7 +189,8 @@ fn a22_without_randomness_no_handshake_begins() {
     let relay = Invite::parse(&link_to(8080)).unwrap().relay_half().clone();
     let setup = Setup { account: AccountKind::Ed25519, link: link_to(8080), operator: false };
     let profiles = Profiles::at(scratch.path().to_path_buf());
-    let opened = profiles.make(relay.relay_key, "x:1", setup, Clock::start()).unwrap();
+    let mut opened = profiles.make(relay.relay_key, "x:1", setup, Clock::start()).unwrap();
+    opened.link = Some(Link(link_to(8081)));
     let (to_relay, at_relay) = bounded::<Vec<u8>>(8);
     let (_relay, at_client) = bounded(8);
     let connect = Box::new(move || {
@@ -201,6 +205,8 @@ fn a22_without_randomness_no_handshake_begins() {
     let gave_up =
         |told: &Told| matches!(told, Told::Status(Status::GaveUp(ConnectError::Randomness)));
     assert!(told.iter().any(gave_up), "{told:?}");
+    let fault = |told: &&Told| matches!(told, Told::Fault(Fault::Randomness(_)));
+    assert!(told.iter().filter(fault).count() < 8, "it is told, and not for ever: {told:?}");
     assert_eq!(at_relay.try_iter().count(), 0, "a record left");
 }
 

@@ -26,7 +26,14 @@ fn name(text: &str) -> Name {
 }
 
 fn setup() -> Setup {
-    Setup { account: AccountKind::Ed25519, link: crate::scratch::link_to(8080), operator: false }
+    Setup { account: AccountKind::Ed25519, link: link_of(RELAY).to_link(), operator: false }
+}
+
+/// A link to the relay of these profiles, under this key.
+fn link_of(relay_key: LinkKey) -> Invite {
+    let invite = Invite::parse(&crate::scratch::link_to(8080)).unwrap();
+    let relay = undertone_wire::invite::RelayInvite { relay_key, ..invite.relay_half().clone() };
+    Invite::new(invite.origin.clone(), relay, invite.lobby_half().cloned(), None)
 }
 
 impl Home {
@@ -180,7 +187,7 @@ fn the_last_link_is_read_while_its_profile_is_open() {
     let home = home();
     assert_eq!(home.last_link(None), None);
     let _alice = home.person("Alice");
-    assert_eq!(home.last_link(None), Some(crate::scratch::link_to(8080)));
+    assert_eq!(home.last_link(None), Some(link_of(RELAY).to_link()));
     assert!(home.last_link(Some(ADDRESS)).is_some());
     assert!(home.last_link(Some("127.0.0.1:9999")).is_none());
 }
@@ -314,20 +321,12 @@ fn a_profile_that_is_being_deleted_elsewhere_is_left_alone() {
     assert!(folder.join("profile.key").exists());
 }
 
-/// A link to the relay of the tests' profiles, under another key.
-fn link_of_another_key() -> Invite {
-    let invite = Invite::parse(&crate::scratch::link_to(8080)).unwrap();
-    let relay_key = LinkKey([8; 32]);
-    let relay = undertone_wire::invite::RelayInvite { relay_key, ..invite.relay_half().clone() };
-    Invite::new(invite.origin.clone(), relay, invite.lobby_half().cloned(), None)
-}
-
 /// F43. The profile goes on under the relay's other key: the same account in the same folder, and its
 /// password is asked for once.
 #[test]
 fn a_profile_goes_along_when_its_relay_has_another_key() {
     let home = home();
-    let link = link_of_another_key();
+    let link = link_of(LinkKey([8; 32]));
     let key = link.relay_half().relay_key;
     let elsewhere =
         |wanted: &Wanted, address| home.profiles.elsewhere(key, address, wanted).unwrap();
@@ -350,25 +349,40 @@ fn a_profile_goes_along_when_its_relay_has_another_key() {
     let Choice::Opened(alice) = chosen else { panic!("Alice is there") };
     assert_eq!((alice.engine.client_id(), alice.engine.invite_link()), (id, &*link.to_link()));
     assert_eq!(says.1, 1);
-    // From now on the key is known, also where another profile still knows the old one.
+    drop(alice);
+    // From now on the key is known, and who still knows the old one goes along where it is meant.
     assert!(elsewhere(&Wanted::Latest, Some(ADDRESS)).is_none());
+    assert!(elsewhere(&Wanted::Named(name("Carol")), Some(ADDRESS)).is_none());
+    assert_eq!(elsewhere(&Wanted::Named(name("Bob")), Some(ADDRESS)).unwrap().name(), "Bob");
     assert_eq!(home.count(), 1);
+    // That somebody knows this key from elsewhere says nothing about this address.
+    alice_lives_at(&home, key, "evil.example:443");
+    assert_eq!(elsewhere(&Wanted::Latest, Some(ADDRESS)).unwrap().name(), "Bob");
+}
+
+/// The profile of Alice under this key is one of another address.
+fn alice_lives_at(home: &Home, relay: LinkKey, address: &str) {
+    let mut found = known(&home.profiles.relay_folder(relay)).unwrap().remove(0);
+    found.about.relay = address.to_owned();
+    found.about.write(&found.folder).unwrap();
 }
 
 /// D03: a crash in the middle leaves a profile in its old place that knows the new key.
 #[test]
 fn a_profile_that_went_along_halfway_is_brought_again() {
     let home = home();
-    let link = link_of_another_key();
+    let link = link_of(LinkKey([8; 32]));
     let mut alice = home.person("Alice");
     alice.take_link(&link, Clock::start()).unwrap();
     drop(alice);
     let key = link.relay_half().relay_key;
-    let known = home.profiles.elsewhere(key, Some(ADDRESS), &Wanted::Latest).unwrap().unwrap();
+    // Whoever gives the link again brings it; and so does who gives none.
+    let known = home.profiles.elsewhere(key, Some(ADDRESS), &Wanted::Latest).unwrap();
+    assert!(known.is_some());
+    assert_eq!(home.last_link(Some(ADDRESS)), Some(link.to_link()));
+    assert_eq!(home.count(), 0);
     let mut nobody = Nobody;
     let mut keys = Keyring::new(&mut nobody);
-    home.profiles.bring(known, &link, &mut keys, Clock::start()).unwrap();
-    assert_eq!(home.count(), 0);
     let chosen = home.profiles.choose(key, &Wanted::Latest, &mut keys).unwrap();
     assert!(matches!(chosen, Choice::Opened(_)));
 }
@@ -378,7 +392,7 @@ fn a_profile_that_went_along_halfway_is_brought_again() {
 fn a_profile_that_is_open_does_not_go_along() {
     let home = home();
     let _alice = home.person("Alice");
-    let link = link_of_another_key();
+    let link = link_of(LinkKey([8; 32]));
     let key = link.relay_half().relay_key;
     let known = home.profiles.elsewhere(key, Some(ADDRESS), &Wanted::Latest).unwrap().unwrap();
     let mut nobody = Nobody;

@@ -60,10 +60,10 @@ impl Hands<'_, '_> {
     }
 
     /// What this link says nothing of stays as it is: a link without a room takes nobody out of the
-    /// lobby, and one by a member is silent about the operator.
+    /// lobby. So does the operator, once known: any member can make a link that names another.
     fn completed(&self, next: Invite) -> Invite {
         let Ok(now) = Invite::parse(&self.way.link) else { return next };
-        let operator = next.operator().or(now.operator());
+        let operator = now.operator().or(next.operator());
         let lobby = next.lobby_half().or(now.lobby_half()).cloned();
         let relay = next.relay_half().clone();
         Invite::new(next.origin, relay, lobby, next.inviter).of_operator(operator)

@@ -178,8 +178,8 @@ impl Hands<'_, '_> {
         let came_by =
             Invite::parse(&self.way.link).map_err(|_| CommandError::Internal("one's own link"))?;
         let id = EntryId(came_by.relay_half().psk_id.0);
-        self.cx.ask(Ask::LookAtInvite, |seq| Request::LookAtInvite { seq, id });
-        Ok(())
+        let asked = self.cx.ask(Ask::LookAtInvite, |seq| Request::LookAtInvite { seq, id });
+        asked.map(drop).ok_or(CommandError::NotConnected)
     }
 
     /// A link for one person: whoever follows it knows this account by it, and the first who does is

@@ -78,7 +78,7 @@ fn another_relay_at_the_same_port_of_this_computer_is_no_attack() {
     let (listen, old) = (server.address.to_string(), server.link.clone().unwrap());
     let home = Scratch::default();
     let mut alice = joins(&scene, &home, &[&old, "--name", "Alice"]);
-    alice.expect("Welcome, Alice (*");
+    let alice_id = alice.expect("Welcome, Alice (*");
     alice.say("quit");
     alice.expect_exit(0);
     server.stop();
@@ -88,8 +88,13 @@ fn another_relay_at_the_same_port_of_this_computer_is_no_attack() {
     let mut alice = joins(&scene, &home, &[&old]);
     alice.expect_exit(4);
     let bob = joins(&scene, &home, &[&new, "--name", "Bob"]);
-    bob.expect("This is another relay than the one that Alice knows; * --pin '*'");
+    bob.expect("This is another relay than the one that Alice knows; * --pin '*' --name Alice");
     bob.expect("Welcome, Bob (*");
+    let id = alice_id.split(' ').nth(2).unwrap().to_owned();
+    let mut alice = joins(&scene, &home, &[&new, "--name", "Alice", "--pin", &fingerprint(&new)]);
+    assert_eq!(alice.expect("Welcome, Alice (*").split(' ').nth(2), Some(&*id), "the same account");
+    alice.say("quit");
+    alice.expect_exit(0);
 }
 
 /// Whoever comes to it for the first time has nothing to compare with.
