@@ -191,3 +191,32 @@ fn a_member_that_ends_by_itself_does_not_end_the_server() {
     view.told(Told::Closed { unsent: 0 }, 0);
     assert!(!view.over && !view.quits);
 }
+
+/// Who is in a lobby that ends is told; what did not get there any more is not said in the next one.
+#[test]
+fn a_lobby_that_ends_is_told_so_and_what_was_for_it_is_not_said_in_the_next_one() {
+    let mut view = view();
+    event(&mut view, None, EventKind::LobbyEntered { others: 1, open: false, resumed: false });
+    assert!(view.joined);
+    view.move_to(Some(Link("https://chat.example.org/#…".to_owned())));
+    let (tag, command) = view.asks.pop_front().unwrap();
+    assert!(matches!(command, Command::Send { to: Conversation::Lobby, .. }));
+    assert!(!view.moves.as_ref().unwrap().is_due(), "it is on its way");
+    let message = EntryId([7; 16]);
+    let conversation = Conversation::Lobby;
+    event(&mut view, Some(tag), EventKind::Queued { conversation, message });
+    assert!(!view.moves.as_ref().unwrap().is_due());
+    event(&mut view, None, EventKind::AtRelay { conversation, message: EntryId([8; 16]) });
+    assert!(!view.moves.as_ref().unwrap().is_due(), "that was another one");
+    event(&mut view, None, EventKind::AtRelay { conversation, message });
+    assert!(view.moves.take().unwrap().is_due());
+
+    view.line("for those in the old one");
+    view.line("@Alice for her alone");
+    shown(&mut view);
+    event(&mut view, None, EventKind::LinkTaken { lobby: true });
+    assert!(!view.joined, "what is typed waits for the new one");
+    let left: Vec<_> = view.asks.iter().map(|(_, command)| command).collect();
+    assert!(matches!(left[..], [Command::Direct { .. }]), "{left:?}");
+    assert_eq!(shown(&mut view)[0], "error: not said: the lobby is another one now");
+}
