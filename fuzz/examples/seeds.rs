@@ -5,7 +5,6 @@ use data_encoding::HEXLOWER;
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
-use undertone_client::account_file::fuzzing::seal_cheap;
 use undertone_client::password::Password;
 use undertone_client::profile::key_fuzzing;
 use undertone_engine::{Engine, fuzzing};
@@ -390,8 +389,6 @@ fn carried() {
     let engine = Engine::load(rows, profile.seal.clone()).expect("a profile that is whole");
     let real = engine.carry().expect("a member");
     seed("account", "contents", &[&[4, 0], &real.rest]);
-    let file = seal_cheap(&real, &password);
-    seed("account", "file", &[&[0], file.as_bytes()]);
     seed("account", "file-altered", &[&[1, 2, 1, 0, 4, 9, 0, 1], &[0; 6], &[0], b"rest"]);
     seed("account", "file-p256", &[&[1, 0], &[0; 12], &[1], b"rest"]);
     seed("account", "key", &[&[2], &key_fuzzing::wrap_cheap(&[5; 32], &password)]);

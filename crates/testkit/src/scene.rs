@@ -96,6 +96,21 @@ impl Scene {
         Server::of(self.run(&["server", "--listen", "127.0.0.1:0", "--data", data]), false)
     }
 
+    /// Somebody who observes: from when this returns, all that happens.
+    #[track_caller]
+    pub fn observer(&self) -> Program {
+        /// Times that something is done for it to be seen: a machine this busy does nothing at all.
+        const MOST: usize = 1_000;
+        let observer = self.run(&["observe"]);
+        for _ in 0..MOST {
+            self.ends(&["stats"]).expect_exit(0);
+            if !observer.out.raw().is_empty() {
+                return observer;
+            }
+        }
+        observer.fail("it observes nothing")
+    }
+
     /// A client without arguments but these.
     pub fn client(&self, arguments: &[&str]) -> Program {
         let mut all = vec!["client"];

@@ -249,10 +249,11 @@ fn a05_who_pings_and_never_reads_is_ended_and_holds_a_bounded_queue() {
 }
 
 /// Commits without end, and thousands of them on their way at once: what waits for the store grows as
-/// long as somebody sends, and everybody else's entries stand behind it. What is more than one
-/// connection may have waiting is refused by name.
+/// long as somebody sends, and everybody else's entries stand behind it. Where the disk is slower than the
+/// pace of one connection, what is more than may wait is refused by name (as the relay brain's tests show,
+/// where time is theirs); where it is not, the pace holds.
 #[test]
-fn a05_a_flood_of_commits_is_refused_by_name_and_others_do_not_wait() {
+fn a05_a_flood_of_commits_keeps_the_pace_or_is_refused_by_name_and_others_do_not_wait() {
     const BURST: u64 = 3_000;
     let scene = scene();
     let (server, mut witness) = relay(&scene, &[]);
@@ -263,11 +264,10 @@ fn a05_a_flood_of_commits_is_refused_by_name_and_others_do_not_wait() {
         let terms = LogTerms { epoch: 0, token: token.hash(), slots: 0, per_writer: 0, ttl: 0 };
         mallory.send(&Request::CreateLog { seq: 1, log, terms });
         assert_eq!(mallory.reply(), Reply::Done { seq: 1 });
+        let began = Instant::now();
         let (mut taken, mut refused) = (0, BTreeMap::<Code, u32>::new());
-        for _ in 0..100 {
-            if over.load(Ordering::Relaxed) && refused.contains_key(&Code::RateLimited) {
-                break;
-            }
+        // A flood, for a second at least: at first a burst is free.
+        while !over.load(Ordering::Relaxed) || began.elapsed() < Duration::from_secs(1) {
             let mut stream = Vec::new();
             // Each ends its epoch and opens the next one under the same token.
             for epoch in taken..taken + BURST {
@@ -296,8 +296,11 @@ fn a05_a_flood_of_commits_is_refused_by_name_and_others_do_not_wait() {
         // Behind one that was refused none is taken, and its epoch never comes.
         let behind = |code: &Code| matches!(code, Code::Follows | Code::TokenUnknown);
         let named = |code: &Code| *code == Code::RateLimited || behind(code);
-        assert!(refused.contains_key(&Code::RateLimited), "no commit was refused: {taken}");
         assert!(refused.keys().all(named), "{refused:?}");
+        let answered = taken + refused.values().map(|count| u64::from(*count)).sum::<u64>();
+        let lastingly = A_SECOND * u64::try_from(began.elapsed().as_millis()).unwrap() / 1_000;
+        let most = AT_ONCE + OF_A_READ + lastingly;
+        assert!(answered <= most, "{answered} were answered, {most} may be");
     });
 }
 

@@ -83,7 +83,7 @@ impl Person {
 fn a_hundred_clients_knock_at_once_and_everyone_hears_everyone_exactly_once() {
     let scene = scene();
     let _server = scene.server_without_console();
-    let observer = scene.run(&["observe"]);
+    let observer = scene.observer();
     let link = scene.new_link();
     // Somebody is there to let them in.
     let mut first = Person::start(scene.home(), &link, 0);
