@@ -18,7 +18,7 @@ use crate::repository;
 use crate::stage::Outcome;
 
 /// How long each target runs in every test run, in seconds.
-pub(crate) const SHORT: u32 = 15;
+pub(crate) const SHORT: u32 = 5;
 
 /// How long each target runs by `--long`, in seconds.
 pub(crate) const LONG: u32 = 600;

@@ -73,7 +73,9 @@ pub(crate) fn run(
     let named = opened.engine.name().is_some();
     let guarded = opened.profile.is_guarded();
     opened.renews |= arguments.renew;
-    opened.link = (source == Source::Outside).then_some(Link(link));
+    // A relay of this computer may have another lobby now.
+    let counts = source == Source::Outside || is_elsewhere(&opened, &invite);
+    opened.link = counts.then_some(Link(link));
     let lobby = invite.lobby_half().is_some();
     let dial = Dial::Socket(Endpoint::of(&invite).showing(own));
     let client = Client::start(opened, dial, Clock::start()).map_err(|error| {
@@ -115,6 +117,12 @@ enum Source {
     Outside,
     /// The profile has it, or a relay of this computer says it in a file of the same person.
     Here,
+}
+
+/// Whether this link leads into another lobby than the profile's.
+fn is_elsewhere(opened: &Opened, invite: &Invite) -> bool {
+    let own = Invite::parse(opened.engine.invite_link());
+    own.is_ok_and(|own| own.lobby_half().is_some() && own.lobby_half() != invite.lobby_half())
 }
 
 /// The link that leads to the relay that is meant.

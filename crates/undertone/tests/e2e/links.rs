@@ -123,6 +123,7 @@ fn a_new_lobby_has_only_those_in_it_who_got_its_link() {
     bob.expect("Welcome, Bob (*");
     alice.expect("Bob joined the chat");
 
+    let mut dora = scene.member("Dora");
     let mut command = scene.ends(&["invite", "revoke", "--room"]);
     command.expect_exit(0);
     let new = command.expect("http*");
@@ -150,8 +151,13 @@ fn a_new_lobby_has_only_those_in_it_who_got_its_link() {
     eve.expect("Welcome, Eve (*");
     alice.never_said("*for the new lobby");
     alice.never_said("*glad to be here");
-    // On this computer too, and after a start.
+    // On this computer too, without a link, and after a start.
     scene.member("Carol");
+    dora.say("quit");
+    dora.expect_exit(0);
+    let dora = scene.client(&["--name", "Dora"]);
+    dora.expect("*another lobby*");
+    dora.expect("Welcome, Dora (*");
     let listen = server.address.to_string();
     server.stop();
     let mut server = scene.server_at(&listen, &[]);
