@@ -128,17 +128,19 @@ fn secret_file_of(path: &Path, draw: Draw) -> Result<Zeroizing<[u8; 32]>, Secret
         let secret = <[u8; 32]>::try_from(bytes.as_slice());
         return secret.map(Zeroizing::new).map_err(|_| SecretError::Damaged(path.to_path_buf()));
     }
+    new_secret(path, draw)
+}
+
+/// A new secret takes the place of the one in a file.
+pub fn change_secret(path: &Path) -> Result<Zeroizing<[u8; 32]>, SecretError> {
+    new_secret(path, system)
+}
+
+fn new_secret(path: &Path, draw: Draw) -> Result<Zeroizing<[u8; 32]>, SecretError> {
     let mut secret = Zeroizing::new([0; 32]);
     draw(secret.as_mut()).map_err(|_| SecretError::Randomness)?;
     write_private(path, secret.as_ref())?;
     Ok(secret)
-}
-
-/// A new secret takes the place of the one in a file.
-pub fn change_secret(path: &Path) -> Result<(), SecretError> {
-    let mut secret = Zeroizing::new([0; 32]);
-    system(secret.as_mut()).map_err(|_| SecretError::Randomness)?;
-    Ok(write_private(path, secret.as_ref())?)
 }
 
 /// A secret could not be read or made.

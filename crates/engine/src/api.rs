@@ -42,7 +42,8 @@ pub enum Input {
     /// counts: the device takes new keys before it says anything. Given before a link stands.
     Renew,
     /// A link that leads to the same people: it takes the place of the one that the profile came by,
-    /// as soon as the relay has let one in, or at once where the relay's key is another one. Told by [`EventKind::LinkTaken`] where it is another one.
+    /// as soon as the relay has let one in, or at once where the relay's key is another one. Told by
+    /// [`EventKind::LinkTaken`].
     Link(Link),
 }
 

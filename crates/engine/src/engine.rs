@@ -21,7 +21,7 @@ use crate::api::{CommandError, EventKind, Input, Link, Step};
 use crate::core::{Ask, Core, Cx, Profile, WentBack};
 use crate::direct::Chats;
 use crate::engine::rows::{
-    KeysRow, MLS_ROWS, VERSION, identity_of, inviter_of, keys_row, load_lobby, row,
+    KeysRow, MLS_ROWS, VERSION, identity_of, inviter_of, keys_row, load_lobby, operator_of, row,
 };
 use crate::identity::Identity;
 use crate::lobby::Lobby;
@@ -101,7 +101,6 @@ impl Engine {
         provider.begin(key.clone());
         let identity =
             Identity::generate(setup.account, &provider, &key).ok_or(EngineError::Keys)?;
-        let operator_account = setup.operator.then(|| identity.account.public().hash());
         let profile = Profile {
             name: setup.operator.then(Name::operator),
             registered: false,
@@ -115,11 +114,8 @@ impl Engine {
             introduced: None,
         };
         let keys = keys_row(&identity, &setup.link, setup.operator);
-        let operator_hash = match operator_account {
-            Some(hash) => hash.0.first_chunk().copied(),
-            None => invite.operator(),
-        };
-        let people = People::new(operator_hash, inviter_of(&invite));
+        let operator = operator_of(&identity, setup.operator, &invite);
+        let people = People::new(operator, inviter_of(&invite));
         let mut core = Core::new(identity, profile, provider, seal, people);
         let mut step = Step::default();
         let mut cx = Cx { core: &mut core, step: &mut step, now, key: &key, tag: None, draws: 0 };
@@ -154,11 +150,7 @@ impl Engine {
         let profile: Profile = row(&named, b"profile").ok_or(EngineError::Profile("profile"))?;
         let identity = identity_of(&keys).ok_or(EngineError::Profile("identity"))?;
         let invite = Invite::parse(&keys.invite).map_err(|_| EngineError::Link)?;
-        let operator = if keys.operator {
-            identity.account.public().hash().0.first_chunk().copied()
-        } else {
-            invite.operator()
-        };
+        let operator = operator_of(&identity, keys.operator, &invite);
         let mut people = People::new(operator, inviter_of(&invite));
         for contact in rows_under::<Contact>(&named, b"contact/") {
             people.remember(contact.ok_or(EngineError::Profile("contact"))?.1);

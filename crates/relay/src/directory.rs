@@ -110,10 +110,7 @@ impl Directory {
         who: &Who,
         ctx: &mut Context<'_>,
     ) {
-        let buckets = self.asker(asker, ctx);
-        if !buckets.lookups.take(LOOKUPS_PER_SECOND, LOOKUP_BURST, ctx.now.mono_ms)
-            || !self.start(conn)
-        {
+        if !self.may_look_up(conn, asker, ctx) {
             return ctx.refuse(conn, seq, Code::RateLimited, 0);
         }
         let (key, by_name) = match who {
@@ -133,10 +130,7 @@ impl Directory {
         id: EntryId,
         ctx: &mut Context<'_>,
     ) {
-        let buckets = self.asker(asker, ctx);
-        if !buckets.lookups.take(LOOKUPS_PER_SECOND, LOOKUP_BURST, ctx.now.mono_ms)
-            || !self.start(conn)
-        {
+        if !self.may_look_up(conn, asker, ctx) {
             return ctx.refuse(conn, seq, Code::RateLimited, 0);
         }
         ctx.step.invites.push(InviteAction::Look { conn, seq, id });
@@ -231,6 +225,12 @@ impl Directory {
             lookups: Bucket::full(LOOKUP_BURST, now),
             takes: Bucket::full(TAKE_BURST, now),
         })
+    }
+
+    /// Begins a question about members or invites, if it is time for one more.
+    fn may_look_up(&mut self, conn: ConnId, asker: Member, ctx: &Context<'_>) -> bool {
+        let lookups = &mut self.asker(asker, ctx).lookups;
+        lookups.take(LOOKUPS_PER_SECOND, LOOKUP_BURST, ctx.now.mono_ms) && self.start(conn)
     }
 
     fn start(&mut self, conn: ConnId) -> bool {

@@ -62,13 +62,12 @@ impl Keys {
 
     /// How many an invite lets in at most, if it lets in anybody.
     pub(crate) fn look(&self, id: PskId, now: Now) -> Result<Option<u32>, Code> {
-        if self.open.as_ref().is_some_and(|(open, _)| *open == id) {
-            return Ok(None);
-        }
-        match self.invites.find(id, now) {
-            Found::Good { uses, .. } => Ok(uses),
-            Found::Revoked | Found::Expired => Err(Code::InviteRevoked),
-            Found::Unknown => Err(Code::Absent),
+        match self.find(id, now) {
+            Ok((_, Standing::Invited { uses, .. })) => Ok(uses),
+            Err(SessionError::InviteRevoked | SessionError::InviteExpired) => {
+                Err(Code::InviteRevoked)
+            }
+            Ok(_) | Err(_) => Err(Code::Absent),
         }
     }
 

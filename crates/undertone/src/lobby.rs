@@ -18,8 +18,8 @@ pub(crate) fn secret(data: &Path) -> Result<LobbySecret, Report> {
 /// Another secret: the lobby is another one from now on. A relay that runs notices within
 /// [`LOOK`].
 pub(crate) fn change(data: &Path) -> Result<LobbySecret, Report> {
-    change_secret(&file(data)?).map_err(|error| Report::from(&error))?;
-    secret(data)
+    let secret = change_secret(&file(data)?).map_err(|error| Report::from(&error))?;
+    Ok(LobbySecret::from_bytes(*secret))
 }
 
 /// Whether a relay that runs here is open to everyone.

@@ -8,7 +8,7 @@
 use crate::api::{EventKind, Proof};
 use crate::engine::Hands;
 use crate::engine::registration::KEY_ROW;
-use crate::engine::rows::{inviter_of, keys_row, lobby_of};
+use crate::engine::rows::{inviter_of, keys_row, lobby_of, operator_of};
 use crate::lobby::Lobby;
 use undertone_wire::invite::Invite;
 
@@ -44,11 +44,7 @@ impl Hands<'_, '_> {
         }
         let lobby = self.change_lobby(&next);
         let identity = &self.cx.core.identity;
-        let operator = if self.way.operator {
-            identity.account.public().hash().0.first_chunk().copied()
-        } else {
-            next.operator()
-        };
+        let operator = operator_of(identity, self.way.operator, &next);
         self.way.link = link;
         let keys = keys_row(identity, &self.way.link, self.way.operator);
         self.cx.put(b"keys", &keys);

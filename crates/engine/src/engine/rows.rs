@@ -91,6 +91,18 @@ pub(super) fn identity_of(keys: &KeysRow) -> Option<Identity> {
     })
 }
 
+/// Whom alone one shows as `Server`: the operator's own member itself, others whom their link names.
+pub(super) fn operator_of(
+    identity: &Identity,
+    is_operator: bool,
+    invite: &Invite,
+) -> Option<[u8; 16]> {
+    match is_operator {
+        true => identity.account.public().hash().0.first_chunk().copied(),
+        false => invite.operator(),
+    }
+}
+
 /// Who made the link that one came by.
 pub(super) fn inviter_of(invite: &Invite) -> Option<[u8; 16]> {
     invite.inviter.as_ref().map(|inviter| inviter.key_hash)
